@@ -1,0 +1,44 @@
+# The habits of this house. Every target does all of its own set-up.
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test check lint types layers bench faults lock clean
+
+demo: $(STAMP)            ## run Beleg on this machine with a demo shop
+	$(VENV)/bin/beleg run --demo
+
+test: $(STAMP)            ## all tests, both modes (Kafka tests need Java 17 and Maven)
+	$(PY) -m pytest
+
+check: lint types layers test   ## everything CI checks
+
+lint: $(STAMP)
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+
+types: $(STAMP)
+	$(VENV)/bin/mypy
+
+layers: $(STAMP)
+	$(VENV)/bin/lint-imports
+
+bench: $(STAMP)           ## measure against baselines in the same run
+	$(PY) -m bench
+
+faults: $(STAMP)          ## kill processes at every line that writes
+	$(PY) -m pytest tests/flow/test_crash.py
+
+lock: $(STAMP)            ## renew the locked versions of all dependencies
+	$(VENV)/bin/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --allow-unsafe \
+	    --generate-hashes --extra dev --output-file requirements.lock pyproject.toml
+
+$(STAMP): pyproject.toml requirements.lock
+	python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Beleg needs Python 3.11 or newer")'
+	python3 -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

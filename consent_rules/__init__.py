@@ -1,0 +1,1 @@
+"""What may be kept, decided purely: rules are TOML files, the code is small."""

@@ -1,0 +1,1 @@
+"""Rows in, answers out: the read endpoint and the KPI queries."""

@@ -1,0 +1,1 @@
+"""The tables and views of the store, as numbered SQL files."""
