@@ -1,0 +1,108 @@
+"""The log: where an event is durable before anyone hears "accepted", and read from in order.
+
+Two implementations stand behind this protocol, `EmbeddedLog` and `KafkaLog`; one contract suite
+(`tests/contract/test_log.py`) runs against both. The log makes no decision: the partition of a
+value is chosen before (`spine.identity.partition_of`), its meaning is judged after.
+
+Invariants:
+
+1. `append` returns only when every value survives the death of this process (Kafka: `acks=all`).
+   An append that raised may have written some of its values all the same.
+2. Offsets of a partition are contiguous, start at 0 and are never used again.
+3. A batch is read, judged, written and committed as a whole. The resume position is not the log's
+   business: whoever reads says where to begin, from what the store has.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+
+class Entry(NamedTuple):
+    """A value on its way to one partition of the log."""
+
+    partition: int
+    value: bytes
+
+
+class Record(NamedTuple):
+    """A value at its position.
+
+    Units: `appended_ms` is the log's own clock (Kafka: LogAppendTime), milliseconds since 1970.
+    """
+
+    partition: int
+    offset: int
+    value: bytes
+    appended_ms: int
+
+
+class Range(NamedTuple):
+    """The positions `first_offset <= offset < next_offset` of one partition."""
+
+    partition: int
+    first_offset: int
+    next_offset: int
+
+
+class Batch(NamedTuple):
+    """Records that are judged, landed and entered together.
+
+    Shape: records of a partition are in offset order; `ranges` cover exactly the records.
+    """
+
+    records: Sequence[Record]
+    ranges: Sequence[Range]
+
+
+class Bounds(NamedTuple):
+    """What a partition holds now: offsets `start <= offset < end`."""
+
+    start: int
+    end: int
+
+
+Resume = Callable[[Sequence[int]], Awaitable[Mapping[int, int]]]
+"""Asked with the partitions just assigned; answers with the offset to read next in each.
+
+May raise `Misconfigured` or `Unavailable`; `batches` passes either on to its reader."""
+
+
+class Log(Protocol):
+    """A durable, partitioned, ordered sequence of values."""
+
+    @property
+    def name(self) -> str:
+        """The name under which the store knows this log, the same in every process."""
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions there are; known once the log is open."""
+
+    async def append(self, entries: Sequence[Entry]) -> None:
+        """Return once every value is durable.
+
+        Shape: 1..10,000 entries, each at most `max_record_bytes`. Raises: Unavailable."""
+
+    def batches(self, resume: Resume) -> AsyncIterator[Batch]:
+        """Yield what is on the log, in order per partition, and wait for more, without end.
+
+        A batch holds at most `batch_records` records and is handed over `batch_wait_ms` after its
+        first record was seen even when it is not full. Raises: Unavailable, and what `resume`
+        raises."""
+
+    async def commit(self, batch: Batch) -> None:
+        """Tell the log that a batch is in the ledger, for lag tools and for retention."""
+
+    async def bounds(self) -> Mapping[int, Bounds]:
+        """Answer with the bounds of every partition. Raises: Unavailable."""
+
+    async def read(self, partition: int, offset: int, limit: int) -> Sequence[Record]:
+        """Answer with up to `limit` records from `offset` on, without waiting for more.
+
+        Empty at the end of the log. Raises: Unavailable."""
+
+    async def ready(self) -> None:
+        """Return if the log would take an append now. Raises: Unavailable."""
+
+    async def close(self) -> None:
+        """Finish appends under way, within a bounded time, and let go of everything."""
