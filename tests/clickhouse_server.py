@@ -1,0 +1,35 @@
+"""A stand-in for a ClickHouse server: the real engine behind ClickHouse's HTTP interface."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+
+class Server(NamedTuple):
+    host: str
+    port: int
+
+
+@contextmanager
+def started(path: Path, *options: str) -> Iterator[Server]:
+    """Serve a chDB directory from a process of its own: chDB takes one directory per process."""
+    command = [sys.executable, "-m", "reports.endpoint", str(path), "--listen", "127.0.0.1:0"]
+    with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            host, _, port = process.stdout.readline().strip().rpartition(":")
+            yield Server(host, int(port))
+        finally:
+            process.terminate()
+            assert process.wait(timeout=30) == 0
+
+
+@pytest.fixture(scope="session")
+def clickhouse_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with started(tmp_path_factory.mktemp("clickhouse"), "--writable") as server:
+        yield server
