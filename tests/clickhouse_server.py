@@ -3,16 +3,23 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import clickhouse_connect
 import pytest
+from clickhouse_connect.driver.client import Client
 
 
 class Server(NamedTuple):
     host: str
     port: int
+
+
+def client_of(server: Server, **options: Any) -> closing[Client]:
+    """An unmodified client of its own, closed at the end of a `with`."""
+    return closing(clickhouse_connect.get_client(**server._asdict(), **options))
 
 
 @contextmanager
