@@ -33,35 +33,52 @@ from spine.store import Store, packed
 _logger = structlog.get_logger()
 
 
-async def process(
-    log: Log, log_id: str, store: Store, sites: Mapping[str, Site], metrics: Metrics
-) -> None:
-    """Turn the log into rows for ever; what is away is waited for, nothing is dropped."""
-    while True:
-        try:
-            await _process(log, log_id, store, sites, metrics)
-        except Unavailable as trouble:
-            metrics.store_failures.inc()
-            _logger.warning("processor waits", why=trouble.what, retry_in_s=trouble.retry_after_s)
-            await asyncio.sleep(trouble.retry_after_s)
+class Processor:
+    """Turns the log into rows, batch by batch, until it is told to finish."""
 
+    def __init__(
+        self, log: Log, log_id: str, store: Store, sites: Mapping[str, Site], metrics: Metrics
+    ) -> None:
+        self._log = log
+        self._log_id = log_id
+        self._store = store
+        self._sites = sites
+        self._metrics = metrics
+        self._in_batch = asyncio.Lock()
 
-async def _process(
-    log: Log, log_id: str, store: Store, sites: Mapping[str, Site], metrics: Metrics
-) -> None:
-    async def resume(partitions: Sequence[int]) -> Mapping[int, int]:
-        return await ledger.resume(store, log, log_id, partitions)
+    async def run(self) -> None:
+        """Process for ever; what is away is waited for, nothing is dropped. Raises: Misconfigured
+        when the log is not the one that the store has read."""
+        while True:
+            try:
+                async for batch in self._log.batches(self._resume):
+                    async with self._in_batch:
+                        await self._process(batch)
+            except Unavailable as trouble:
+                self._metrics.store_failures.inc()
+                _logger.warning(
+                    "processor waits", why=trouble.what, retry_in_s=trouble.retry_after_s
+                )
+                await asyncio.sleep(trouble.retry_after_s)
 
-    async for batch in log.batches(resume):
+    async def finish(self, running: asyncio.Task[None]) -> None:
+        """Let the batch under way end, then end `running`; the backlog stays on the log."""
+        async with self._in_batch:
+            running.cancel()
+
+    async def _resume(self, partitions: Sequence[int]) -> Mapping[int, int]:
+        return await ledger.resume(self._store, self._log, self._log_id, partitions)
+
+    async def _process(self, batch: Batch) -> None:
         started = time.monotonic()
         readings = read(batch.records)
-        verdict = judge(log_id, readings, await seen(store, readings))
-        await land(store, log_id, verdict, sites)
+        verdict = judge(self._log_id, readings, await seen(self._store, readings))
+        await land(self._store, self._log_id, verdict, self._sites)
         keys = touched(verdict.touched)
-        token = await derive(store, keys)
-        await ledger.enter(store, log_id, batch, token)
-        await log.commit(batch)
-        _tell(batch, verdict, keys, time.monotonic() - started, metrics)
+        token = await derive(self._store, keys)
+        await ledger.enter(self._store, self._log_id, batch, token)
+        await self._log.commit(batch)
+        _tell(batch, verdict, keys, time.monotonic() - started, self._metrics)
 
 
 async def seen(store: Store, readings: Sequence[Reading]) -> Mapping[bytes, Seen]:

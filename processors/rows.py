@@ -133,6 +133,7 @@ _EVENT_COLUMNS: Mapping[str, Callable[[Landing], Any]] = {
     "received_on": lambda e: e.record.received_on,
     "anonymous_id": lambda e: e.record.event.anonymous_id,
     "user_id": lambda e: e.record.event.user_id,
+    "user_key": lambda e: user_of(e.record),
     "email_sha256": lambda e: (e.record.event.identifiers or _NO_IDENTIFIERS).email_sha256,
     "phone_sha256": lambda e: (e.record.event.identifiers or _NO_IDENTIFIERS).phone_sha256,
     "crm_id": lambda e: (e.record.event.identifiers or _NO_IDENTIFIERS).crm_id,
@@ -255,9 +256,7 @@ def edge_columns(events: Sequence[Landing]) -> Columns:
     events = [event for event in events if is_edge(event.record)]
     return {
         "anonymous_key": [visitor_of(e.record) for e in events],
-        "user_key": [
-            identifier_id(e.record.site, "user_id", e.record.event.user_id or "") for e in events
-        ],
+        "user_key": [user_of(e.record) for e in events],
         "site": [e.record.site for e in events],
         "anonymous_id": [e.record.event.anonymous_id for e in events],
         "user_id": [e.record.event.user_id for e in events],
@@ -270,6 +269,12 @@ def edge_columns(events: Sequence[Landing]) -> Columns:
 def visitor_of(record: EventRecord) -> bytes:
     """Give the visitor's digest, or the digest that names nobody."""
     return bytes.fromhex(record.visitor) if record.visitor else NOBODY
+
+
+def user_of(record: EventRecord) -> bytes:
+    """Give the digest of the user id, or the digest that names nobody."""
+    user_id = record.event.user_id
+    return identifier_id(record.site, "user_id", user_id) if user_id is not None else NOBODY
 
 
 def _json(value: object) -> str:

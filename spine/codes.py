@@ -58,6 +58,7 @@ _TABLE = (
     Code("unsupported_type", "request", 415, "The content type is not JSON or text/plain."),
     Code("unsupported_encoding", "request", 415, "The content encoding is not gzip or identity."),
     Code("slow_request", "request", 408, "The body did not arrive in time."),
+    Code("overloaded", "request", 503, "Too many bytes are on their way to the log; try again."),
     Code("log_unavailable", "request", 503, "The log cannot take events now; try again."),
     Code("unreadable_record", "rejected", None, "The record is not what a collector writes."),
     Code("unknown_schema", "rejected", None, "The record was written by a newer version."),

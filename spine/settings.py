@@ -54,6 +54,9 @@ class CollectorSettings(_Section):
         int, _says("Largest body, as sent and as unpacked.", ge=1024, le=16_777_216)
     ] = 1_048_576
     max_events: Annotated[int, _says("Most events in one request.", ge=1, le=5_000)] = 500
+    max_in_flight_bytes: Annotated[
+        int, _says("Bytes of records on their way to the log; beyond it the answer is 503.", ge=65_536)
+    ] = 67_108_864
     body_timeout_s: Annotated[float, _says("How long a body may take to arrive.", gt=0)] = 10.0
 
 

@@ -60,7 +60,7 @@ CREATE TABLE events (
     identity FixedString(16), event_key FixedString(16), visitor_id FixedString(16),
     occurred_at DateTime64(3, 'UTC') CODEC(Delta, LZ4),
     received_at DateTime64(3, 'UTC') CODEC(Delta, LZ4), received_on Date,
-    anonymous_id Nullable(String), user_id Nullable(String),
+    anonymous_id Nullable(String), user_id Nullable(String), user_key FixedString(16),
     email_sha256 Nullable(String), phone_sha256 Nullable(String), crm_id Nullable(String),
     page_url String, page_referrer String, page_title String,
     ip String, user_agent LowCardinality(String),
