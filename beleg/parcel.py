@@ -104,11 +104,11 @@ def _checked(lines: Iterable[bytes], max_event_bytes: int) -> Iterator[_Checked]
 
 def _look(number: int, event: bytes, max_event_bytes: int) -> tuple[Refusal | None, bool]:
     if len(event) > max_event_bytes:
-        return Refusal(number, "too_large", f"more than {max_event_bytes} bytes"), False
+        return Refusal(number, "too_long", f"more than {max_event_bytes} bytes"), False
     try:
         document = orjson.loads(event)
     except orjson.JSONDecodeError as error:
         return Refusal(number, "not_json", str(error)), False
     if not isinstance(document, dict):
-        return Refusal(number, "not_an_object", f"a JSON {type(document).__name__}"), False
+        return Refusal(number, "wrong_type", "the line is not a JSON object"), False
     return None, bool(document.get("event_id"))
