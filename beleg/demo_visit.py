@@ -64,12 +64,12 @@ class Visit:
         self._land(chance.choices(WAYS_IN, [way.share for way in WAYS_IN])[0])
         if log_in_first:
             self._log_in()
-        if chance.random() < 0.42:
+        if chance.random() < 0.47:
             return self.hits
         self._browse()
         if chance.random() < 0.02:
             self.browser("generate_lead", "/anfrage", properties={"form": "Firmenkunden"})
-        if self.cart and chance.random() < 0.42:
+        if self.cart and chance.random() < 0.47:
             self._check_out()
         return self.hits
 
