@@ -44,6 +44,10 @@ class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self.turn = 0
         self.partitions: tuple[int, ...] = ()
         self.positions: dict[int, int] = {}
+        self.gone: dict[int, int] = {}
+
+    def forget(self) -> None:
+        self.positions, self.gone = {}, {}
 
     def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         self._change(set())
@@ -54,7 +58,7 @@ class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     def _change(self, held: set[TopicPartition]) -> None:
         self.turn += 1
         self.partitions = tuple(sorted(each.partition for each in held))
-        self.positions = {}
+        self.forget()
 
 
 class KafkaReader:
@@ -71,7 +75,7 @@ class KafkaReader:
         """Yield what the partitions of this member hold, and wait for more, without end.
 
         After trouble it may be called again. Raises: Unavailable, and what `resume` raises."""
-        self._held.positions = {}
+        self._held.forget()
         while True:
             consumer = await self._joined()
             await self._position(consumer, resume)
@@ -119,8 +123,13 @@ class KafkaReader:
             answer = await resume(missing)
             if held.turn == turn:
                 for partition in missing:
-                    consumer.seek(self._at(partition), answer[partition])
-                    held.positions[partition] = answer[partition]
+                    self._seek(consumer, partition, answer[partition])
+
+    def _seek(self, consumer: AIOKafkaConsumer, partition: int, offset: int) -> None:
+        if self._held.gone.get(partition) == offset:
+            raise Unavailable(f"offset {offset} of partition {partition} is not to be had")
+        consumer.seek(self._at(partition), offset)
+        self._held.positions[partition] = offset
 
     async def _gather(self, consumer: AIOKafkaConsumer) -> Mapping[int, list[Record]]:
         """Answer with the records of one batch; none after an idle deadline or a rebalance."""
@@ -186,6 +195,7 @@ class KafkaReader:
         for each, offset in error.args[0].items():
             _logger.warning("kafka_offset_gone", partition=each.partition, offset=offset)
             self._held.positions.pop(each.partition, None)
+            self._held.gone[each.partition] = offset
         return {}
 
     async def _listen(self, consumer: AIOKafkaConsumer) -> None:
