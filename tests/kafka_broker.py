@@ -86,8 +86,10 @@ def kafka_jars() -> Path:
         directory = Path(name)
         (directory / "pom.xml").write_text(_POM)
         subprocess.run(
-            ["mvn", "-q", "-B", "dependency:copy-dependencies"]
-            + ["-DincludeScope=runtime", "-DoutputDirectory=libs"],
+            [
+                *("mvn", "-q", "-B", "dependency:copy-dependencies"),
+                *("-DincludeScope=runtime", "-DoutputDirectory=libs"),
+            ],
             cwd=directory,
             check=True,
         )
@@ -143,6 +145,13 @@ class Broker:
 
     def start(self) -> None:
         """Return once the broker takes connections."""
+        self.launch()
+        self.wait_until_listening()
+
+    def launch(self) -> None:
+        """Start the broker without waiting for it.
+
+        From the main thread only: the leash of the process is the thread that started it."""
         with (self._directory / "broker.log").open("ab") as output:
             self._process = subprocess.Popen(
                 self._java("kafka.Kafka", str(self._directory / "server.properties")),
@@ -150,9 +159,12 @@ class Broker:
                 stderr=subprocess.STDOUT,
                 cwd=self._directory,
             )
+
+    def wait_until_listening(self) -> None:
+        process = self._running()
         give_up_at = time.monotonic() + 60
         while not self._listens():
-            if self._process.poll() is not None or time.monotonic() > give_up_at:
+            if process.poll() is not None or time.monotonic() > give_up_at:
                 raise RuntimeError("Kafka did not start:\n" + self.log())
             time.sleep(0.1)
 
@@ -170,6 +182,13 @@ class Broker:
 
     def resume(self) -> None:
         self._running().send_signal(signal.SIGCONT)
+
+    def ensure_running(self) -> None:
+        """Undo what a test did to the broker: start it, or let it go on."""
+        if self._process is None:
+            self.start()
+        else:
+            self.resume()
 
     def close(self) -> None:
         """End the broker and remove its data."""
