@@ -1,0 +1,20 @@
+"""What tests of several rooms share: the services they run against."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.kafka_broker import Broker, running_broker, what_is_missing
+
+
+@pytest.fixture(scope="session")
+def kafka_broker() -> Iterator[Broker]:
+    """One running broker for the whole session; a test that kills it must start it again."""
+    missing = what_is_missing()
+    if missing is not None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(missing, pytrace=False)
+        pytest.skip(missing)
+    with running_broker() as broker:
+        yield broker
