@@ -63,6 +63,7 @@ def test_what_is_no_id_and_who_is_a_person_is_said() -> None:
         ('{"u": "https://x/?a=1\\u0026awc=12_3"}', '{"u": "https://x/?a="}'),
         ("_fbc=fb.1.1700000000000.IwAR; farbe=rot", " farbe=rot"),
         (f"{PAGE}?gclid=abc;b=2&c=3", f"{PAGE}?c=3"),
+        (f'{PAGE}?u=gclid%3D"abc%26def"', f'{PAGE}?u="'),
     ],
 )
 def test_click_ids_go_and_the_rest_stays(text: str, left: str) -> None:
