@@ -27,6 +27,7 @@ class ClickId(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     platform: str
     source: str
     medium: str
+    same_platform: tuple[str, ...] = ()
     is_id: bool = True
     names_person: bool = False
     cookie: str = ""
