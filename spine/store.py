@@ -109,6 +109,25 @@ class Store:
             ]
         return cls(clients[0], clients[1], None)
 
+    @classmethod
+    async def ask(cls, address: str) -> "Store":
+        """Open the embedded store of a running process for questions, through its read endpoint.
+
+        Raises: Unavailable."""
+        host, port = address.rsplit(":", 1)
+
+        def connect() -> Client:
+            with _translated():
+                return clickhouse_connect.get_client(
+                    host=host.strip("[]"),
+                    port=int(port),
+                    database=DATABASE,
+                    autogenerate_session_id=False,
+                )
+
+        reader = await asyncio.to_thread(connect)
+        return cls(reader, reader, None)
+
     async def insert(self, table: str, columns: Mapping[str, Sequence[Any]]) -> None:
         """Insert rows given as columns of equal length; nothing when there are none.
 
