@@ -1,0 +1,224 @@
+"""ClickHouse's HTTP interface over an embedded store, for clients that know ClickHouse only.
+
+Read-only in `beleg run`, beside the handles that land and derive; writable in a process of its own,
+where it stands in for a ClickHouse server (`python -m reports.endpoint DIR --writable`).
+
+Not offered: sessions, external data, ClickHouse's own block compression, users and passwords.
+"""
+
+import asyncio
+import ipaddress
+import signal
+import sys
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import click
+import orjson
+from aiohttp import web
+
+from reports.engine import Answer, Engine, Limits, Question
+from reports.question import packed, read_question
+from reports.statement import Failure
+from spine.errors import Misconfigured
+
+DATABASE = "beleg"
+# Source: ClickHouse, src/Server/HTTP/exceptionCodeToHTTPStatus.cpp; 202 is ours, 500 there:
+# clients try a 503 again.
+_STATUS = {
+    **dict.fromkeys((6, 8, 15, 25, 26, 27, 36, 38, 41, 44, 53, 62, 69, 72, 117, 376, 427), 400),
+    **dict.fromkeys((46, 47, 50, 56, 60, 63, 73, 78, 81, 106, 115, 336), 404),
+    167: 400,
+    168: 400,
+    48: 501,
+    159: 408,
+    202: 503,
+    307: 413,
+    497: 403,
+}
+_TYPES = (
+    ("JSONEachRow", "application/x-ndjson; charset=UTF-8"),
+    ("JSONCompactEachRow", "application/x-ndjson; charset=UTF-8"),
+    ("JSON", "application/json; charset=UTF-8"),
+    ("TabSeparated", "text/tab-separated-values; charset=UTF-8"),
+    ("TSV", "text/tab-separated-values; charset=UTF-8"),
+    ("CSV", "text/csv; charset=UTF-8; header=absent"),
+    ("Pretty", "text/plain; charset=UTF-8"),
+    ("Vertical", "text/plain; charset=UTF-8"),
+    ("XML", "application/xml; charset=UTF-8"),
+)
+
+
+class Endpoint:
+    """A listening endpoint; `address` is where it listens, with the real port."""
+
+    def __init__(self, engine: Engine, limits: Limits, *, local_only: bool) -> None:
+        """Take over an open engine; `listen` makes it reachable, `close` closes both."""
+        self.address: tuple[str, int] = ("", 0)
+        self._engine = engine
+        self._limits = limits
+        self._local_only = local_only
+        self._turns = asyncio.Semaphore(limits.handles)
+        self._threads = ThreadPoolExecutor(limits.handles, thread_name_prefix="reader")
+        self._runner: web.AppRunner | None = None
+
+    async def listen(self, host: str, port: int) -> None:
+        """Return once clients can connect. Raises: Misconfigured."""
+        app = web.Application(client_max_size=self._limits.max_body_bytes)
+        app.router.add_get("/ping", _ok)
+        app.router.add_get("/replicas_status", _ok)
+        app.router.add_route("*", "/", self._answer)
+        app.router.add_route("*", "/query", self._answer)
+        # The body is unpacked here, bounded and with ClickHouse's encodings, not by aiohttp.
+        self._runner = web.AppRunner(app, auto_decompress=False, access_log=None)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, host, port).start()
+        except OSError as error:
+            raise Misconfigured(
+                "store.listen", f"cannot listen on {host}:{port}: {error}"
+            ) from error
+        self.address = self._runner.addresses[0][:2]
+
+    async def close(self) -> None:
+        """Accept nothing more, answer what is being asked, let go of the store."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+        await asyncio.to_thread(self._threads.shutdown)
+        self._engine.close()
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        query_id = request.query.get("query_id") or str(uuid.uuid4())
+        if self._local_only and not _is_local(request.host):
+            return self._failed(Failure(497, "Host is not this machine. (ACCESS_DENIED)"), query_id)
+        question = await read_question(request, self._limits.max_body_bytes)
+        if isinstance(question, Failure):
+            return self._failed(question, query_id)
+        if not question.statement and request.method == "GET":
+            return await _ok(request)
+        answer = await self._ask(question)
+        if isinstance(answer, Failure):
+            return self._failed(answer, query_id)
+        return self._answered(answer, request, query_id)
+
+    async def _ask(self, question: Question) -> Answer | Failure:
+        try:
+            async with asyncio.timeout(self._limits.wait_s):
+                await self._turns.acquire()
+        except TimeoutError:
+            return Failure(202, "Too many simultaneous queries. (TOO_MANY_SIMULTANEOUS_QUERIES)")
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, self._engine.answer, question)
+        finally:
+            self._turns.release()
+
+    def _answered(self, answer: Answer, request: web.Request, query_id: str) -> web.Response:
+        body, encoding = packed(answer.body, request)
+        headers = self._headers(query_id) | {"X-ClickHouse-Summary": _summary(answer)}
+        kind = "text/plain; charset=UTF-8"
+        if answer.format is not None:
+            headers["X-ClickHouse-Format"] = answer.format
+            types = (kind for name, kind in _TYPES if answer.format.startswith(name))
+            kind = next(types, "application/octet-stream")
+        if encoding is not None:
+            headers["Content-Encoding"] = encoding
+        return web.Response(body=body, headers=headers | {"Content-Type": kind})
+
+    def _failed(self, failure: Failure, query_id: str) -> web.Response:
+        version = f"(version {self._engine.version} (official build))"
+        headers = self._headers(query_id) | {
+            "X-ClickHouse-Exception-Code": str(failure.code),
+            "Content-Type": "text/plain; charset=UTF-8",
+        }
+        status = _STATUS.get(failure.code, 500)
+        if status == 503:
+            headers["Retry-After"] = "1"
+        text = f"Code: {failure.code}. DB::Exception: {failure.text} {version}\n"
+        return web.Response(status=status, text=text, headers=headers)
+
+    def _headers(self, query_id: str) -> dict[str, str]:
+        return {
+            "X-ClickHouse-Server-Display-Name": "beleg",
+            "X-ClickHouse-Query-Id": query_id.encode("ascii", "ignore").decode()[:128],
+            "X-ClickHouse-Timezone": self._engine.timezone,
+        }
+
+
+async def serve(path: Path, listen: str, limits: Limits, *, writable: bool = False) -> Endpoint:
+    """Return an endpoint over the chDB directory that answers at `listen`.
+
+    Shape: `listen` is host:port, port 0 is any free one. Raises: Misconfigured, also where a writable endpoint would be reachable from elsewhere."""
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdecimal():
+        raise Misconfigured("store.listen", f"{listen!r} is not host:port")
+    local = _is_local(listen)
+    if writable and not local:
+        raise Misconfigured("--writable", "anyone could write: listen on 127.0.0.1")
+    # A stand-in for a server has a server's default; a reader wants what Beleg wrote.
+    database = "default" if writable else DATABASE
+    engine = await asyncio.to_thread(Engine, path, limits, database=database, writable=writable)
+    endpoint = Endpoint(engine, limits, local_only=local)
+    try:
+        await endpoint.listen(host.strip("[]"), int(port))
+    except Misconfigured:
+        await endpoint.close()
+        raise
+    return endpoint
+
+
+async def _ok(_request: web.Request) -> web.Response:
+    return web.Response(text="Ok.\n")
+
+
+def _summary(answer: Answer) -> str:
+    counts = {
+        "read_rows": answer.read_rows,
+        "read_bytes": answer.read_bytes,
+        "written_rows": answer.written_rows,
+        "written_bytes": answer.written_bytes,
+        "elapsed_ns": int(answer.elapsed_s * 1e9),
+    }
+    return orjson.dumps({name: str(count) for name, count in counts.items()}).decode()
+
+
+def _is_local(host: str) -> bool:
+    """Whether a host (with or without port) is this machine.
+
+    A web page of elsewhere can have its name resolve to 127.0.0.1 and then read what listens
+    there; its name still stands in the Host header."""
+    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"
+
+
+async def _run(path: Path, listen: str, limits: Limits, *, writable: bool) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    endpoint = await serve(path, listen, limits, writable=writable)
+    click.echo("{}:{}".format(*endpoint.address))
+    sys.stdout.flush()
+    await stop.wait()
+    await endpoint.close()
+
+
+@click.command()
+@click.argument("path", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--listen", default="127.0.0.1:8123", show_default=True, help="host:port, 0 is free")
+@click.option("--writable", is_flag=True, help="stand in for a ClickHouse server in tests")
+def main(path: Path, listen: str, writable: bool) -> None:
+    """Serve the chDB directory PATH over ClickHouse's HTTP interface until SIGTERM."""
+    limits = Limits(max_body_bytes=1024**3) if writable else Limits()
+    try:
+        asyncio.run(_run(path.resolve(), listen, limits, writable=writable))
+    except Misconfigured as error:
+        click.echo(str(error), err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
