@@ -5,6 +5,7 @@ opens the directory itself when nothing runs.
 """
 
 import contextlib
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
@@ -130,10 +131,10 @@ def _print_balances(log_id: str, balances: Sequence[Balance], say: Say) -> None:
         say(line)
     for one in balances:
         if one.unbalanced is not None:
-            first, following = one.unbalanced
-            say(f"partition {one.partition}: not one fate each for offsets {first} to {following - 1}")
+            first, last = one.unbalanced[0], one.unbalanced[1] - 1
+            say(f"partition {one.partition}: not one fate each for offsets {first} to {last}")
         if one.lost:
-            say(f"partition {one.partition}: the log dropped {one.lost} records before they were read")
+            say(f"partition {one.partition}: the log dropped {one.lost} unread records")
     say("the ledger holds" if holds(balances) else "THE LEDGER DOES NOT HOLD")
 
 
@@ -164,8 +165,7 @@ async def trace(settings: Settings, event_id: str, say: Say, *, as_json: bool) -
 
 async def send_file(file: Path, url: str, key: str) -> int:
     """Send a file of events with a progress line; give 0 if nothing was refused, else 1."""
-    with _opened(file) as stream:
-        total = file.stat().st_size if str(file) != "-" else None
+    with _opened(file) as (stream, total):
         summary = await send(
             bounded_lines(stream, _MAX_LINE_BYTES),
             url,
@@ -182,13 +182,13 @@ async def send_file(file: Path, url: str, key: str) -> int:
 
 
 @contextlib.contextmanager
-def _opened(file: Path) -> Iterator[BinaryIO]:
+def _opened(file: Path) -> Iterator[tuple[BinaryIO, int | None]]:
     if str(file) == "-":
-        yield click.get_binary_stream("stdin")
+        yield sys.stdin.buffer, None
         return
     try:
         with file.open("rb") as stream:
-            yield stream
+            yield stream, file.stat().st_size
     except OSError as error:
         raise Misconfigured(str(file), f"cannot be read: {error.strerror}") from error
 
@@ -198,7 +198,7 @@ def _show_progress() -> Callable[[Progress], None]:
 
     def show(progress: Progress) -> None:
         nonlocal shown_at
-        if time.monotonic() - shown_at < 0.2:  # noqa: PLR2004 - five times a second is enough
+        if time.monotonic() - shown_at < 0.2:
             return
         shown_at = time.monotonic()
         part = ""
@@ -244,5 +244,3 @@ def _text(cell: object) -> str:
     if cell is None:
         return "-"
     return f"{cell:,}" if isinstance(cell, int) else str(cell)
-
-

@@ -8,10 +8,11 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import orjson
 import structlog
@@ -40,7 +41,7 @@ _logger = structlog.get_logger()
 _LAG_EVERY_S = 5.0
 _END_LEEWAY_S = 1.0
 
-Started = Callable[[Mapping[str, str]], Awaitable[None]]
+Started = Callable[[Mapping[str, str]], Coroutine[Any, Any, None]]
 """Called once with the addresses when everything listens."""
 
 
@@ -98,9 +99,7 @@ class House:
         Shape: 0 when everything begun was finished in time, else 1. Raises: Misconfigured,
         Unavailable (at start only)."""
         async with self._stack:
-            lock = self._stack.enter_context(
-                locked(Path(self._settings.data_dir), self._role)
-            )
+            lock = self._stack.enter_context(locked(Path(self._settings.data_dir), self._role))
             log = await open_log(self._settings)
             self._stack.push_async_callback(log.close)
             self._checks.append(log.ready)
@@ -116,12 +115,12 @@ class House:
             lock.write_bytes(orjson.dumps(self.addresses))
             _logger.info("ready", role=self._role, **self.addresses)
             if started is not None:
-                self._start(started(dict(self.addresses)))
+                self._tasks.append(asyncio.create_task(started(dict(self.addresses))))
             await until_stopped(self._tasks)
             return await self._drain()
 
-    def _start(self, work: Awaitable[None]) -> "asyncio.Task[None]":
-        task = asyncio.ensure_future(work)
+    def _start(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        task = asyncio.create_task(work)
         self._tasks.append(task)
         return task
 
@@ -137,7 +136,9 @@ class House:
         self.addresses["collector"] = listener.address
         flushing = self._start(flush_for_ever(tallies, log, now_ms))
         if not settings.sites:
-            _logger.warning("no sites yet", remedy="add [sites.NAME] with browser_keys to beleg.toml")
+            _logger.warning(
+                "no sites yet", remedy="add [sites.NAME] with browser_keys to beleg.toml"
+            )
 
         async def drain() -> None:
             await listener.close()
@@ -176,7 +177,7 @@ class House:
             max_execution_time_s=round(store.query_timeout_s),
             max_memory_bytes=store.query_memory_bytes,
         )
-        endpoint = await serve(path.resolve(), store.listen, limits)
+        endpoint = await serve(path, store.listen, limits)
         self._stack.push_async_callback(endpoint.close)
         self.addresses["store"] = "{}:{}".format(*endpoint.address)
 

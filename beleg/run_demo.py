@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 import click
@@ -48,9 +48,7 @@ def demo_settings(settings: Settings) -> Settings:
         browser_keys=(DEMO_SITE.browser_key,),
         server_keys=(Secret(DEMO_SITE.server_key),),
     )
-    return msgspec.structs.replace(
-        settings, data_dir="./beleg-demo", sites={DEMO_SITE.name: site}
-    )
+    return msgspec.structs.replace(settings, data_dir="./beleg-demo", sites={DEMO_SITE.name: site})
 
 
 async def show_demo(addresses: Mapping[str, str]) -> None:
@@ -70,7 +68,7 @@ async def show_demo(addresses: Mapping[str, str]) -> None:
     await drive(url, live, rate_per_s=_LIVE_RATE_PER_S, progress=lambda _: None)
 
 
-def _progress(total: int):  # type: ignore[no-untyped-def] # noqa: ANN202
+def _progress(total: int) -> Callable[[DemoReport], None]:
     def show(report: DemoReport) -> None:
         click.echo(f"\rdemo: {report.sent:,} of about {total:,} events posted ", nl=False, err=True)
 
@@ -126,5 +124,6 @@ The shop goes on: about 20 visitors a minute. Ctrl-C ends it. Ask it yourself:
   curl {admin}/metrics
 
   python -c "import clickhouse_connect as c; \\
-    print(c.get_client(dsn='clickhouse://{store}/beleg').query_df('SELECT * FROM v_sessions LIMIT 5'))"
+    client = c.get_client(dsn='clickhouse://{store}/beleg'); \\
+    print(client.query_df('SELECT * FROM v_sessions LIMIT 5'))"
 """

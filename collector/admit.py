@@ -160,9 +160,7 @@ def day_of(received_ms: int, source: Source) -> int:
     return (local.date() - _EPOCH_ON).days
 
 
-def _record(
-    claim: Event, kept: Kept, time: _Time, receipt: Receipt, source: Source
-) -> EventRecord:
+def _record(claim: Event, kept: Kept, time: _Time, receipt: Receipt, source: Source) -> EventRecord:
     event, flags = _completed(kept, source)
     if time.clamped:
         flags = (*flags, "time_clamped")

@@ -35,7 +35,7 @@ _MAX_USER_AGENT = 1000
 class Collector:
     """Everything a request needs, handed in; and the two requests it answers."""
 
-    def __init__(  # noqa: PLR0913 - the assembly hands in every dependency
+    def __init__(
         self,
         log: Log,
         sources: Sources,
@@ -210,11 +210,10 @@ class Collector:
             content_type="application/json",
             headers=headers,
         )
-        if response.status == 503:  # noqa: PLR2004 - the HTTP status that asks for a retry
+        if response.status == 503:
             response.headers["Retry-After"] = "1"
         return self._counted(response, "events")
 
     def _counted(self, response: web.Response, route: str) -> web.Response:
         self._metrics.requests.labels(route, str(response.status)).inc()
         return response
-

@@ -75,15 +75,13 @@ def read(batch: Sequence[Record]) -> list[Reading]:
 
 def _read(record: Record) -> Reading:
     content = records.decode(record.value)
-    match content:
-        case EventRecord():
-            identity, body = bytes.fromhex(content.identity), bytes.fromhex(content.body)
-        case TallyRecord():
-            identity = tally_identity(content.collector, content.boot, content.sequence)
-            body = bytes(8)
-        case Unreadable():
-            identity, body = NOBODY, bytes(8)
-    return Reading(record, content, identity, body)
+    if isinstance(content, EventRecord):
+        identity, body = bytes.fromhex(content.identity), bytes.fromhex(content.body)
+        return Reading(record, content, identity, body)
+    if isinstance(content, TallyRecord):
+        identity = tally_identity(content.collector, content.boot, content.sequence)
+        return Reading(record, content, identity, bytes(8))
+    return Reading(record, content, NOBODY, bytes(8))
 
 
 def judge(log_id: str, readings: Sequence[Reading], seen: Mapping[bytes, Seen]) -> Verdict:

@@ -86,9 +86,7 @@ def _agree(known: tuple[str, int] | None, log: Log, log_id: str | None) -> str:
     return known[0]
 
 
-async def positions(
-    store: Store, log_id: str, partitions: Sequence[int]
-) -> Mapping[int, Position]:
+async def positions(store: Store, log_id: str, partitions: Sequence[int]) -> Mapping[int, Position]:
     """Give the end of the contiguous ledger of each partition."""
     found = {partition: Position(0, None) for partition in partitions}
     for partition, first, following, digest in await store.select(
@@ -165,9 +163,7 @@ async def enter(store: Store, log_id: str, batch: Batch, token: int) -> None:
     )
 
 
-async def _enter_lost(
-    store: Store, log_id: str, partition: int, gap: tuple[int, int]
-) -> None:
+async def _enter_lost(store: Store, log_id: str, partition: int, gap: tuple[int, int]) -> None:
     token = await next_token(store)
     await store.command(
         f"INSERT INTO ledger SELECT '{log_id}', {partition}, {gap[0]}, {gap[1]},"
@@ -175,9 +171,7 @@ async def _enter_lost(
     )
 
 
-async def balance(
-    store: Store, log_id: str, bounds: Mapping[int, Bounds]
-) -> Sequence[Balance]:
+async def balance(store: Store, log_id: str, bounds: Mapping[int, Bounds]) -> Sequence[Balance]:
     """Prove, from stored data alone, that every position has exactly one fate."""
     ends = await positions(store, log_id, list(bounds))
     return [
@@ -186,9 +180,7 @@ async def balance(
     ]
 
 
-async def _balance(
-    store: Store, log_id: str, partition: int, end: int, bound: Bounds
-) -> Balance:
+async def _balance(store: Store, log_id: str, partition: int, end: int, bound: Bounds) -> Balance:
     here = {"log_id": log_id, "partition": partition, "end": end}
     where = "log_id = {log_id:String} AND log_partition = {partition:UInt32}"
     lost = await store.select(
@@ -196,7 +188,7 @@ async def _balance(
         " ORDER BY first_offset, next_offset",
         here,
     )
-    counts = dict(
+    counts: dict[str, int] = dict(
         await store.select(
             f"SELECT fate, count() FROM fates FINAL WHERE {where} AND log_offset < {{end:UInt64}}"
             " GROUP BY fate",

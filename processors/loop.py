@@ -1,4 +1,4 @@
-"""The loop: batch, judge, land, derive, ledger, commit. Read it first; it is the whole of this room.
+"""The loop: batch, judge, land, derive, ledger, commit. Read it first, it is the whole room.
 
 Killed between any two lines, the same batch is read again and ends in the same rows: every insert
 is idempotent, the fate rows come last of what lands, and the ledger line is the commit.
@@ -112,9 +112,7 @@ async def land(store: Store, log_id: str, verdict: Verdict, sites: Mapping[str, 
     await store.insert("fates", fate_columns(log_id, verdict.fates))
 
 
-def _tell(
-    batch: Batch, verdict: Verdict, keys: Touched, took_s: float, metrics: Metrics
-) -> None:
+def _tell(batch: Batch, verdict: Verdict, keys: Touched, took_s: float, metrics: Metrics) -> None:
     for fate in verdict.fates:
         metrics.fates.labels(fate.fate, fate.code).inc()
     metrics.batch_records.observe(len(batch.records))

@@ -11,8 +11,8 @@ import msgspec
 from processors.campaign import Touch, touch
 from processors.judge import NOBODY, Fate, Reading
 from spine.digest import identifier_id
-from spine.money import amount
 from spine.event import ORDER_NAMES, Commerce, Identifiers, Page
+from spine.money import amount
 from spine.record import EventRecord, TallyRecord
 
 Columns = Mapping[str, Sequence[Any]]

@@ -21,7 +21,9 @@ def sites_of(settings: Mapping[str, SiteSettings]) -> Mapping[str, Site]:
 
 async def enter_sites(store: Store, settings: Mapping[str, SiteSettings]) -> None:
     """Tell the views currency and time zone of each site. Raises: Unavailable."""
-    known = {row[0]: row[1:] for row in await store.select("SELECT * EXCEPT updated_at FROM sites FINAL")}
+    known = {
+        row[0]: row[1:] for row in await store.select("SELECT * EXCEPT updated_at FROM sites FINAL")
+    }
     ((now_ms,),) = await store.select("SELECT toUnixTimestamp64Milli(now64(3))")
     changed = [
         (name, site.currency, site.timezone)

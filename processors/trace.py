@@ -38,14 +38,18 @@ async def trace(store: Store, event_id: str) -> Sequence[Mapping[str, Any]]:
     Empty when nothing has landed under the id: it never came, was refused or dropped (then it
     left no trace but a count), or is still on the log. Raises: Unavailable."""
     found = await store.select(_EVENTS, {"event_id": event_id})
-    return [await _path(store, event_id, dict(zip(_EVENT_FIELDS, row, strict=True))) for row in found]
+    return [
+        await _path(store, event_id, dict(zip(_EVENT_FIELDS, row, strict=True))) for row in found
+    ]
 
 
 async def _path(store: Store, event_id: str, event: dict[str, Any]) -> Mapping[str, Any]:
     path: dict[str, Any] = {"event_id": event_id, **event}
     fates = await store.select(_FATES, {"identity": event["identity"]})
     path["copies"] = [
-        dict(zip(("log_id", "partition", "offset", "received_at", "fate", "code"), row, strict=True))
+        dict(
+            zip(("log_id", "partition", "offset", "received_at", "fate", "code"), row, strict=True)
+        )
         for row in fates
     ]
     results = await store.select(

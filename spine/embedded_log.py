@@ -49,7 +49,7 @@ class EmbeddedLog:
     name = "embedded"
     partitions = 1
 
-    def __init__(  # noqa: PLR0913 - the knobs of `open`, kept together
+    def __init__(
         self,
         path: Path,
         log_id: str,
@@ -246,7 +246,9 @@ def _prepare(path: Path) -> str:
 def _bounds(connection: sqlite3.Connection) -> Bounds:
     ((first, last),) = connection.execute("SELECT min(id), max(id) FROM records").fetchall()
     if last is None:
-        row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'records'").fetchone()
+        row = connection.execute(
+            "SELECT seq FROM sqlite_sequence WHERE name = 'records'"
+        ).fetchone()
         end = row[0] if row else 0
         return Bounds(end, end)
     return Bounds(first - 1, last)

@@ -44,7 +44,9 @@ class Metrics:
             "How far clients' clocks (sent_at) are behind (+) or ahead of (-) ours.",
             _SKEW_S,
         )
-        self.log_end_offset = self._gauge("log_end_offset", "Next offset of the log.", ["partition"])
+        self.log_end_offset = self._gauge(
+            "log_end_offset", "Next offset of the log.", ["partition"]
+        )
         self.ledger_offset = self._gauge(
             "ledger_offset", "Next offset of the ledger.", ["partition"]
         )

@@ -122,7 +122,7 @@ def encode(record: EventRecord | TallyRecord) -> bytes:
 def decode(value: bytes) -> EventRecord | TallyRecord | Unreadable:
     """Read a record from the log. Total: whatever the bytes are, the answer is a value."""
     try:
-        record = _decoder.decode(value)
+        record: EventRecord | TallyRecord = _decoder.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         known = _SCHEMA.match(value)
         if known and int(known[2]) > 1:

@@ -52,14 +52,10 @@ class Listener:
         await self._runner.cleanup()
 
 
-async def listen(
-    app: web.Application, key: str, where: str, drain_s: float = 10.0
-) -> Listener:
+async def listen(app: web.Application, key: str, where: str, drain_s: float = 10.0) -> Listener:
     """Serve an application. Raises: Misconfigured that names `key` when the port is taken."""
     host, port = address(key, where)
-    runner = web.AppRunner(
-        app, access_log=None, auto_decompress=False, shutdown_timeout=drain_s
-    )
+    runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=drain_s)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()

@@ -7,6 +7,7 @@ and a test compares.
 
 import ipaddress
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,10 @@ from spine.errors import Misconfigured
 ENVIRONMENT_PREFIX = "BELEG__"
 DEFAULT_FILE = "beleg.toml"
 
+_SITE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_ORIGIN = re.compile(r"https?://[^/?#\s]+")
+_KEY_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
 
 class Secret(str):
     """A text that no log line, error or repr ever shows."""
@@ -32,15 +37,11 @@ class Secret(str):
         return "'***'"
 
 
-class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    pass
-
-
 def _says(text: str, **limits: Any) -> Any:
     return Meta(description=text, **limits)
 
 
-class CollectorSettings(_Section):
+class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What the public HTTP listener accepts."""
 
     listen: Annotated[str, _says("Address and port of the public listener; port 0 picks one.")] = (
@@ -55,12 +56,13 @@ class CollectorSettings(_Section):
     ] = 1_048_576
     max_events: Annotated[int, _says("Most events in one request.", ge=1, le=5_000)] = 500
     max_in_flight_bytes: Annotated[
-        int, _says("Bytes of records on their way to the log; beyond it the answer is 503.", ge=65_536)
+        int,
+        _says("Bytes of records on their way to the log; beyond it the answer is 503.", ge=65_536),
     ] = 67_108_864
     body_timeout_s: Annotated[float, _says("How long a body may take to arrive.", gt=0)] = 10.0
 
 
-class AdminSettings(_Section):
+class AdminSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The listener for operations; it has no password, keep it on loopback."""
 
     listen: Annotated[str, _says("Address and port of health, metrics, ledger and trace.")] = (
@@ -68,7 +70,7 @@ class AdminSettings(_Section):
     )
 
 
-class LogSettings(_Section):
+class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where accepted events are durable."""
 
     url: Annotated[
@@ -85,12 +87,12 @@ class LogSettings(_Section):
     max_bytes: Annotated[
         int, _says("Bound of the embedded log on disk; at the bound the answer is 503.", ge=1 << 20)
     ] = 10 << 30
-    retention_s: Annotated[
-        int, _says("How long the embedded log keeps what has landed.", ge=0)
-    ] = 86_400
+    retention_s: Annotated[int, _says("How long the embedded log keeps what has landed.", ge=0)] = (
+        86_400
+    )
 
 
-class StoreSettings(_Section):
+class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where rows rest and are asked."""
 
     url: Annotated[
@@ -108,7 +110,7 @@ class StoreSettings(_Section):
     ] = 60.0
 
 
-class ProcessorSettings(_Section):
+class ProcessorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How the log becomes rows."""
 
     batch_records: Annotated[
@@ -122,32 +124,28 @@ class ProcessorSettings(_Section):
     ] = 20.0
 
 
-class SiteSettings(_Section):
+class SiteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One shop, app or web site."""
 
     currency: Annotated[str, _says("Its currency, ISO 4217.")] = "EUR"
     timezone: Annotated[str, _says("Its time zone; KPI days are days there.")] = "UTC"
-    origins: Annotated[
-        tuple[str, ...], _says("Origins of its pages, as browsers send them.")
-    ] = ()
-    browser_keys: Annotated[
-        tuple[str, ...], _says("Public keys for pages and apps.")
-    ] = ()
+    origins: Annotated[tuple[str, ...], _says("Origins of its pages, as browsers send them.")] = ()
+    browser_keys: Annotated[tuple[str, ...], _says("Public keys for pages and apps.")] = ()
     server_keys: Annotated[
         tuple[Secret, ...], _says('Secret keys for servers, or "sha256:<hex>" of one.')
     ] = ()
     consent: Annotated[str, _says("Name of a consent rules file, or a path to one.")] = "eu"
-    lead_names: Annotated[
-        tuple[str, ...], _says("Event names that count as leads.")
-    ] = ("generate_lead",)
+    lead_names: Annotated[tuple[str, ...], _says("Event names that count as leads.")] = (
+        "generate_lead",
+    )
 
 
-class Settings(_Section):
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole tree; parts get their own section, never this."""
 
-    data_dir: Annotated[
-        str, _says("Embedded log, embedded store and temporary files.")
-    ] = "./beleg-data"
+    data_dir: Annotated[str, _says("Embedded log, embedded store and temporary files.")] = (
+        "./beleg-data"
+    )
     collector: CollectorSettings = CollectorSettings()
     admin: AdminSettings = AdminSettings()
     log: LogSettings = LogSettings()
@@ -239,31 +237,36 @@ def check(settings: Settings) -> None:
 def _check_sites(sites: Mapping[str, SiteSettings]) -> None:
     owners: dict[str, str] = {}
     for name, site in sites.items():
-        if not 1 <= len(name) <= 64 or not name.replace("-", "").replace("_", "").isalnum():
+        if not _SITE_NAME.fullmatch(name):
             raise Misconfigured(f"sites.{name}", "a site's name is letters, digits, '-' and '_'")
         if site.currency not in CURRENCIES:
             raise Misconfigured(f"sites.{name}.currency", "is not a current ISO 4217 code")
         try:
             ZoneInfo(site.timezone)
-        except (ZoneInfoNotFoundError, ValueError) as error:
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
             raise Misconfigured(f"sites.{name}.timezone", "is not a known time zone") from error
-        for key in (*site.browser_keys, *site.server_keys):
-            if len(key) < 8:  # noqa: PLR2004
-                raise Misconfigured(f"sites.{name}", "a key needs at least 8 characters")
-            if owners.setdefault(key, name) != name or (
-                key in site.browser_keys and key in site.server_keys
-            ):
-                raise Misconfigured(f"sites.{name}", "a key stands twice in the settings")
         for origin in site.origins:
-            if not origin.startswith(("http://", "https://")) or origin.count("/") != 2:  # noqa: PLR2004
+            if not _ORIGIN.fullmatch(origin):
                 raise Misconfigured(
                     f"sites.{name}.origins", f'"{origin}" is not like "https://shop.example"'
                 )
+        _check_keys(name, site, owners)
+
+
+def _check_keys(name: str, site: SiteSettings, owners: dict[str, str]) -> None:
+    for key in (*site.browser_keys, *site.server_keys):
+        if len(key) < 8:
+            raise Misconfigured(f"sites.{name}", "a key needs at least 8 characters")
+        if key.startswith("sha256:") and not _KEY_DIGEST.fullmatch(key):
+            raise Misconfigured(f"sites.{name}", "a key's sha256: needs 64 hexadecimal digits")
+        if key in owners:
+            raise Misconfigured(f"sites.{name}", f"a key of it stands in sites.{owners[key]} too")
+        owners[key] = name
 
 
 def address(key: str, listen: str) -> tuple[str, int]:
     """Split `host:port`. Raises: Misconfigured that names `key`."""
     host, colon, port = listen.rpartition(":")
-    if not colon or not host or not port.isdigit() or int(port) > 65_535:  # noqa: PLR2004
+    if not colon or not host or not port.isdigit() or int(port) > 65_535:
         raise Misconfigured(key, f'"{listen}" is not like "127.0.0.1:8080"')
     return host.strip("[]"), int(port)

@@ -60,27 +60,27 @@ class Store:
     async def open(cls, url: str, data_dir: Path) -> "Store":
         """Open the store and its database. Raises: Misconfigured, Unavailable."""
         if url == "embedded":
-            path = data_dir / "store"
-            temporary = data_dir / "tmp"
-            return await asyncio.to_thread(cls._open_embedded, path, temporary)
+            return await asyncio.to_thread(cls._open_embedded, data_dir)
         return await asyncio.to_thread(cls._open_remote, url)
 
     @classmethod
-    def _open_embedded(cls, path: Path, temporary: Path) -> "Store":
+    def _open_embedded(cls, data_dir: Path) -> "Store":
+        path = data_dir.resolve() / "store"
         path.mkdir(parents=True, exist_ok=True)
-        _use_temporary(temporary)
+        _use_temporary(data_dir.resolve() / "tmp")
         try:
-            writer = clickhouse_connect.get_client(dsn=f"chdb://{path.resolve()}")
+            writer = clickhouse_connect.get_client(dsn=f"chdb://{path}")
             writer.command(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
             clients = [
                 clickhouse_connect.get_client(
-                    dsn=f"chdb://{path.resolve()}", database=DATABASE, settings=settings
+                    dsn=f"chdb://{path}", database=DATABASE, settings=settings
                 )
                 for settings in (_SETTINGS, {})
             ]
         except (DatabaseError, ProgrammingError) as error:
             raise Misconfigured(
-                "data_dir", f"the store {path} cannot be opened, is another process using it? {error}"
+                "data_dir",
+                f"the store {path} cannot be opened, is another process using it? {error}",
             ) from error
         writer.close()
         return cls(clients[0], clients[1], path)
@@ -153,7 +153,9 @@ class Store:
 
     @staticmethod
     def _select(client: Client, sql: str, parameters: Mapping[str, Any] | None) -> list[Row]:
-        return [tuple(row) for row in client.query(sql, parameters=dict(parameters or {})).result_rows]
+        return [
+            tuple(row) for row in client.query(sql, parameters=dict(parameters or {})).result_rows
+        ]
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         def guarded() -> T:
@@ -181,9 +183,7 @@ class Store:
             say(f"migration {name}")
             for statement in statements(text):
                 await self.command(statement)
-            await self.command(
-                f"INSERT INTO migrations SELECT {number}, '{name}', now64(3, 'UTC')"
-            )
+            await self.command(f"INSERT INTO migrations SELECT {number}, '{name}', now64(3, 'UTC')")
         await self.command(
             f"INSERT INTO derive_versions SELECT {DERIVE_VERSION}, now64(3, 'UTC')"
             f" WHERE {DERIVE_VERSION} > (SELECT max(version) FROM derive_versions)"
@@ -192,8 +192,9 @@ class Store:
     async def check_version(self) -> None:
         """Return if this program and the store's tables fit. Raises: Misconfigured."""
         known = migrations()
-        if not await self.select("SELECT 1 FROM system.tables WHERE database = currentDatabase()"
-                                 " AND name = 'migrations'"):
+        if not await self.select(
+            "SELECT 1 FROM system.tables WHERE database = currentDatabase() AND name = 'migrations'"
+        ):
             raise Misconfigured("store.url", "the store has no tables yet: run `beleg migrate`")
         done = {row[0] for row in await self.select("SELECT number FROM migrations")}
         _refuse_newer(done, known)
