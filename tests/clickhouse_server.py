@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import clickhouse_connect
-import pytest
 from clickhouse_connect.driver.client import Client
 
 
@@ -34,9 +33,3 @@ def started(path: Path, *options: str) -> Iterator[Server]:
         finally:
             process.terminate()
             assert process.wait(timeout=30) == 0
-
-
-@pytest.fixture(scope="session")
-def clickhouse_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with started(tmp_path_factory.mktemp("clickhouse"), "--writable") as server:
-        yield server

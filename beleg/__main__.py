@@ -1,0 +1,170 @@
+"""The command line: `beleg`, also `python -m beleg`.
+
+Exit codes: 0 done; 1 the answer is "no"; 2 misconfigured or out of reach, with a sentence that
+names the key or the file and the remedy.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import uvloop
+
+from beleg import commands
+from beleg.house import House
+from beleg.run_demo import demo_settings, show_demo
+from spine.errors import Misconfigured, Unavailable
+from spine.runtime import configure_logging
+from spine.settings import Settings, load
+
+T = TypeVar("T")
+
+
+def main() -> None:
+    """Run the command line; every known trouble becomes one sentence and exit code 2."""
+    try:
+        cli(standalone_mode=False)
+    except Misconfigured as trouble:
+        _end(f"beleg: {trouble}")
+    except Unavailable as trouble:
+        _end(f"beleg: {trouble.what}")
+    except click.exceptions.Exit as end:
+        sys.exit(end.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except click.Abort:
+        sys.exit(130)
+
+
+def _end(sentence: str) -> None:
+    click.echo(sentence, err=True)
+    sys.exit(2)
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="beleg")
+@click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Settings file; without it beleg.toml of the working directory, if there is one.",
+)
+@click.pass_context
+def cli(context: click.Context, config: Path | None) -> None:
+    """Collect shop events, land each one once, and read the numbers.
+
+    On one machine `beleg run` does it all. For many machines set log.url and store.url, run
+    `beleg migrate` once, then any number of `beleg collect` and `beleg process`.
+
+    Settings come from the file, then from environment variables such as
+    BELEG__COLLECTOR__LISTEN=127.0.0.1:8080.
+    """
+    context.obj = lambda: load(config)
+
+
+@cli.command()
+@click.option("--demo", is_flag=True, help="With a demo shop, its keys and its own ./beleg-demo.")
+@click.pass_obj
+def run(settings: Callable[[], Settings], demo: bool) -> None:
+    """Run everything in this process: collector, processors, read endpoint.
+
+    \b
+    Listens on    collector.listen  127.0.0.1:8080  POST /v1/events
+                  store.listen      127.0.0.1:8123  ClickHouse's HTTP protocol, read-only
+                  admin.listen      127.0.0.1:9090  /healthz /readyz /metrics /ledger /events/ID
+
+    SIGTERM or Ctrl-C drains: nothing accepted is lost.
+    """
+    chosen = demo_settings(settings()) if demo else settings()
+    if chosen.log.url != "embedded":
+        raise Misconfigured(
+            "log.url", "`beleg run` is for one machine; with Kafka use `collect` and `process`"
+        )
+    configure_logging()
+    house = House(chosen, "run")
+    sys.exit(_run(house.live(show_demo if demo else None)))
+
+
+@cli.command()
+@click.pass_obj
+def collect(settings: Callable[[], Settings]) -> None:
+    """Run a collector: HTTP in, Kafka out. Any number may run."""
+    sys.exit(_live(settings(), "collect"))
+
+
+@cli.command()
+@click.pass_obj
+def process(settings: Callable[[], Settings]) -> None:
+    """Run a processor: Kafka in, ClickHouse out. Any number may run, they share the partitions."""
+    sys.exit(_live(settings(), "process"))
+
+
+def _live(settings: Settings, role: str) -> int:
+    if settings.log.url == "embedded":
+        raise Misconfigured(
+            "log.url", f"`beleg {role}` needs kafka://…; on one machine use `beleg run`"
+        )
+    configure_logging()
+    return _run(House(settings, role).live())
+
+
+@cli.command()
+@click.pass_obj
+def migrate(settings: Callable[[], Settings]) -> None:
+    """Bring the store's tables to this version and enter log and sites. Safe to repeat."""
+    _run(commands.migrate(settings(), click.echo))
+
+
+@cli.command()
+@click.pass_obj
+def check(settings: Callable[[], Settings]) -> None:
+    """Check settings, consent rules, log and store. Changes nothing."""
+    sys.exit(_run(commands.check(settings(), click.echo)))
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+@click.pass_obj
+def ledger(settings: Callable[[], Settings], as_json: bool) -> None:
+    """Prove that every record of the log has exactly one fate; exit 1 if not.
+
+    appended = stored + duplicate + rejected + erased + control + pending (+ lost, an alarm)
+    """
+    sys.exit(_run(commands.ledger(settings(), click.echo, as_json=as_json)))
+
+
+@cli.command()
+@click.argument("event_id")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+@click.pass_obj
+def trace(settings: Callable[[], Settings], event_id: str, as_json: bool) -> None:
+    """Show the whole path of one event: copies, fates, session, order, person.
+
+    Exit 1 when nothing has landed under that id.
+    """
+    sys.exit(_run(commands.trace(settings(), event_id, click.echo, as_json=as_json)))
+
+
+@cli.command()
+@click.argument("file", type=click.Path(allow_dash=True, dir_okay=False, path_type=Path))
+@click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="The collector.")
+@click.option("--key", required=True, envvar="BELEG_KEY", help="A key; also from BELEG_KEY.")
+def send(file: Path, url: str, key: str) -> None:
+    """Post FILE, one JSON event a line, to a collector; "-" reads standard input.
+
+    Waits and tries again while the collector cannot take more. Sending a file twice is safe when
+    its events have an event_id. Exit 1 when an event was refused.
+    """
+    sys.exit(_run(commands.send_file(file, url, key)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""The listener for operations: health, metrics, the ledger, and where an event is."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from processors.ledger import Balance, balance
+from processors.trace import trace
+from spine.errors import Unavailable
+from spine.log import Log
+from spine.metrics import Metrics
+from spine.store import Store
+
+Check = Callable[[], Awaitable[None]]
+
+
+class Admin:
+    """What operations may ask one process."""
+
+    def __init__(self, metrics: Metrics, checks: Sequence[Check]) -> None:
+        self._metrics = metrics
+        self._checks = checks
+        self._books: tuple[Log, str, Store] | None = None
+        self.draining = False
+
+    def open_books(self, log: Log, log_id: str, store: Store) -> None:
+        """Let this process answer about the ledger and single events too."""
+        self._books = (log, log_id, store)
+
+    def application(self) -> web.Application:
+        """Give the application with all routes of the admin listener."""
+        app = web.Application()
+        app.router.add_get("/healthz", self.healthz)
+        app.router.add_get("/readyz", self.readyz)
+        app.router.add_get("/metrics", self.exposition)
+        if self._books is not None:
+            app.router.add_get("/ledger", self.ledger)
+            app.router.add_get("/events/{event_id}", self.event)
+        return app
+
+    async def healthz(self, _: web.Request) -> web.Response:
+        """Alive: the event loop turns."""
+        return web.Response(text="alive\n")
+
+    async def readyz(self, _: web.Request) -> web.Response:
+        """Ready: the log takes writes, the store answers, and nobody asked to stop."""
+        if self.draining:
+            return web.Response(status=503, text="draining\n")
+        try:
+            for check in self._checks:
+                await check()
+        except Unavailable as trouble:
+            return web.Response(status=503, text=f"{trouble.what}\n")
+        return web.Response(text="ready\n")
+
+    async def exposition(self, _: web.Request) -> web.Response:
+        """Metrics in Prometheus' text format."""
+        return web.Response(
+            body=self._metrics.exposition(),
+            headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
+        )
+
+    async def ledger(self, _: web.Request) -> web.Response:
+        """The balance of every partition; 500 when one does not hold."""
+        assert self._books is not None  # noqa: S101 - the route exists only with books
+        log, log_id, store = self._books
+        try:
+            balances = await balance(store, log_id, await log.bounds())
+        except Unavailable as trouble:
+            return _json({"trouble": trouble.what}, 503)
+        return _json(ledger_report(log_id, balances), 200 if holds(balances) else 500)
+
+    async def event(self, request: web.Request) -> web.Response:
+        """The whole path of one event id; 404 when nothing has landed under it."""
+        assert self._books is not None  # noqa: S101 - the route exists only with books
+        try:
+            paths = await trace(self._books[2], request.match_info["event_id"])
+        except Unavailable as trouble:
+            return _json({"trouble": trouble.what}, 503)
+        return _json({"events": paths}, 200 if paths else 404)
+
+
+def holds(balances: Sequence[Balance]) -> bool:
+    """Say whether every position has exactly one fate and none was lost."""
+    return all(one.unbalanced is None and one.lost == 0 for one in balances)
+
+
+def ledger_report(log_id: str, balances: Sequence[Balance]) -> dict[str, Any]:
+    """Give the balance as it is answered and printed."""
+    return {
+        "log_id": log_id,
+        "holds": holds(balances),
+        "partitions": [one._asdict() for one in balances],
+    }
+
+
+def _json(value: object, status: int) -> web.Response:
+    body = msgspec.json.encode(value)
+    return web.Response(status=status, body=body, content_type="application/json")

@@ -1,0 +1,246 @@
+"""What the commands do that are no long-running process.
+
+A command that needs the embedded store asks the running process through its read endpoint, and
+opens the directory itself when nothing runs.
+"""
+
+import contextlib
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import click
+import msgspec
+
+from beleg.admin import holds, ledger_report
+from beleg.house import open_log, own_log_id
+from beleg.parcel import bounded_lines
+from beleg.send import Progress, SendOptions, Summary, send
+from consent_rules.rules import load
+from processors import ledger as books
+from processors import trace as paths
+from processors.ledger import FATES, Balance
+from processors.sites import enter_sites
+from spine.embedded_log import EmbeddedLog
+from spine.errors import Misconfigured
+from spine.kafka_log import KafkaLog
+from spine.runtime import held, locked
+from spine.settings import Settings
+from spine.store import Store
+
+Say = Callable[[str], None]
+_MAX_LINE_BYTES = 1_048_576
+
+
+@contextlib.asynccontextmanager
+async def _log(settings: Settings) -> AsyncIterator[EmbeddedLog | KafkaLog]:
+    log = await open_log(settings)
+    try:
+        yield log
+    finally:
+        await log.close()
+
+
+@contextlib.asynccontextmanager
+async def _books(settings: Settings) -> AsyncIterator[Store]:
+    """Open the store for questions. Raises: Misconfigured, Unavailable."""
+    data_dir = Path(settings.data_dir)
+    if settings.store.url != "embedded":
+        store = await Store.open(settings.store.url, data_dir)
+    elif (running := held(data_dir, "run")) is not None:
+        if "store" not in running:
+            raise Misconfigured(
+                "store.listen", "`beleg run` is running without a read endpoint: set store.listen"
+            )
+        store = await Store.ask(running["store"])
+    elif not (data_dir / "store").exists():
+        raise Misconfigured("data_dir", f"{data_dir} has no store yet: start `beleg run` first")
+    else:
+        store = await Store.open("embedded", data_dir)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def migrate(settings: Settings, say: Say) -> None:
+    """Bring tables, log entry and sites up to date. Raises: Misconfigured while `run` runs."""
+    data_dir = Path(settings.data_dir)
+    with contextlib.ExitStack() as stack:
+        if settings.store.url == "embedded":
+            stack.enter_context(locked(data_dir, "run"))
+        store = await Store.open(settings.store.url, data_dir)
+        try:
+            await store.migrate(say)
+            async with _log(settings) as log:
+                log_id = await books.register(store, log, own_log_id(log))
+                say(f"log {log_id} is {log.name} with {log.partitions} partition(s)")
+            await enter_sites(store, settings.sites)
+        finally:
+            await store.close()
+    say("the store is up to date")
+
+
+async def check(settings: Settings, say: Say) -> int:
+    """Check everything that a start needs; give the exit code. Raises: Misconfigured."""
+    say(f"settings: good, {len(settings.sites)} site(s)")
+    if not settings.sites:
+        say("warning: no sites, so every request is answered 401; add [sites.NAME]")
+    for name, site in settings.sites.items():
+        rules = load(site.consent)
+        say(f"site {name}: consent rules {site.consent}, version {rules.version}")
+        if site.browser_keys and not site.origins:
+            say(f"warning: site {name} has browser keys but no origins: its pages will get 403")
+    data_dir = Path(settings.data_dir)
+    if settings.log.url == "embedded" and not (data_dir / "log.sqlite").exists():
+        say(f"data_dir: {data_dir} has no data yet; `beleg run` makes it")
+        return 0
+    async with _books(settings) as store:
+        await store.check_version()
+        say("store: reachable, tables are of this version")
+        async with _log(settings) as log:
+            await log.ready()
+            await books.log_id_of(store, log, own_log_id(log))
+            say(f"log: {log.name} takes writes and is the one the store has read")
+    return 0
+
+
+async def ledger(settings: Settings, say: Say, *, as_json: bool) -> int:
+    """Print the balance; give 0 if it holds, else 1."""
+    async with _books(settings) as store, _log(settings) as log:
+        log_id = await books.log_id_of(store, log, own_log_id(log))
+        balances = await books.balance(store, log_id, await log.bounds())
+    if as_json:
+        say(msgspec.json.format(msgspec.json.encode(ledger_report(log_id, balances))).decode())
+    else:
+        _print_balances(log_id, balances, say)
+    return 0 if holds(balances) else 1
+
+
+def _print_balances(log_id: str, balances: Sequence[Balance], say: Say) -> None:
+    names = ("partition", "appended", *FATES, "lost", "pending")
+    rows = [
+        (one.partition, one.appended, *(one.fates[fate] for fate in FATES), one.lost, one.pending)
+        for one in balances
+    ]
+    total = ("all", *(sum(row[column] for row in rows) for column in range(1, len(names))))
+    say(f"log {log_id}")
+    for line in table([names, *rows, total] if len(rows) > 1 else [names, *rows]):
+        say(line)
+    for one in balances:
+        if one.unbalanced is not None:
+            first, last = one.unbalanced[0], one.unbalanced[1] - 1
+            say(f"partition {one.partition}: not one fate each for offsets {first} to {last}")
+        if one.lost:
+            say(f"partition {one.partition}: the log dropped {one.lost} unread records")
+    say("the ledger holds" if holds(balances) else "THE LEDGER DOES NOT HOLD")
+
+
+async def trace(settings: Settings, event_id: str, say: Say, *, as_json: bool) -> int:
+    """Print the path of one id; give 0 if something landed under it, else 1."""
+    async with _books(settings) as store:
+        found = await paths.trace(store, event_id)
+    if as_json:
+        say(msgspec.json.format(msgspec.json.encode(found)).decode())
+        return 0 if found else 1
+    for path in found:
+        for name, value in path.items():
+            if not isinstance(value, list):
+                say(f"{name:18} {'-' if value in (None, '') else value}")
+                continue
+            for number, part in enumerate(value):
+                shown = "  ".join(f"{key}={item}" for key, item in part.items())
+                say(f"{name if number == 0 else '':18} {shown}")
+        say("")
+    if not found:
+        say(
+            f"nothing has landed under {event_id}. It was never accepted, or is still on the log"
+            " (`beleg ledger` shows what is pending), or was refused or dropped: without consent"
+            " an event leaves no trace but a count in v_consent_daily"
+        )
+    return 0 if found else 1
+
+
+async def send_file(file: Path, url: str, key: str) -> int:
+    """Send a file of events with a progress line; give 0 if nothing was refused, else 1."""
+    with _opened(file) as (stream, total):
+        summary = await send(
+            bounded_lines(stream, _MAX_LINE_BYTES),
+            url,
+            key,
+            options=SendOptions(total_bytes=total),
+            progress=_show_progress(),
+            warn=lambda sentence: click.echo(f"\nwarning: {sentence}", err=True),
+        )
+    click.echo("", err=True)
+    _print_summary(summary)
+    if summary.trouble is not None:
+        raise summary.trouble
+    return 1 if summary.refused else 0
+
+
+@contextlib.contextmanager
+def _opened(file: Path) -> Iterator[tuple[BinaryIO, int | None]]:
+    if str(file) == "-":
+        yield sys.stdin.buffer, None
+        return
+    try:
+        with file.open("rb") as stream:
+            yield stream, file.stat().st_size
+    except OSError as error:
+        raise Misconfigured(str(file), f"cannot be read: {error.strerror}") from error
+
+
+def _show_progress() -> Callable[[Progress], None]:
+    shown_at = 0.0
+
+    def show(progress: Progress) -> None:
+        nonlocal shown_at
+        if time.monotonic() - shown_at < 0.2:
+            return
+        shown_at = time.monotonic()
+        part = ""
+        if progress.total_bytes:
+            part = f"{progress.read_bytes / progress.total_bytes:4.0%}  "
+        click.echo(
+            f"\r{part}{progress.lines:,} events, {progress.lines_per_s:,.0f}/s ", nl=False, err=True
+        )
+
+    return show
+
+
+def _print_summary(summary: Summary) -> None:
+    click.echo(
+        f"{summary.lines:,} lines: {summary.accepted:,} accepted, {summary.refused:,} refused,"
+        f" {summary.dropped:,} dropped"
+    )
+    for code, count in sorted(summary.by_code.items()):
+        click.echo(f"  {code}: {count:,}")
+    for refusal in summary.refusals:
+        click.echo(f"  line {refusal.line}: {refusal.code}: {refusal.detail}")
+
+
+def table(rows: Sequence[Sequence[Any]]) -> list[str]:
+    """Lay rows out in columns; the first row is the head, numbers stand right."""
+    texts = [[_text(cell) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in texts) for column in range(len(texts[0]))]
+    right = [
+        all(not isinstance(row[column], str) or row[column] == "all" for row in rows[1:])
+        for column in range(len(widths))
+    ]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(row, widths, right, strict=True)
+        ).rstrip()
+        for row in texts
+    ]
+    return [lines[0], "  ".join("-" * width for width in widths), *lines[1:]]
+
+
+def _text(cell: object) -> str:
+    if cell is None:
+        return "-"
+    return f"{cell:,}" if isinstance(cell, int) else str(cell)

@@ -1,0 +1,214 @@
+"""The house in one or several processes: what `run`, `collect` and `process` put together.
+
+Order of ending (SIGTERM): not ready, accept nothing more, answer what is in flight, flush the
+tallies, finish the current batch; the backlog stays on the log.
+"""
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import orjson
+import structlog
+
+from beleg.admin import Admin, Check
+from collector.app import Collector
+from collector.source import Sources
+from collector.tally import Tallies, flush_for_ever
+from processors import ledger
+from processors.loop import Processor
+from processors.sites import enter_sites, sites_of
+from reports.endpoint import serve
+from reports.engine import Limits
+from spine.embedded_log import EmbeddedLog
+from spine.errors import Misconfigured, Unavailable
+from spine.kafka_log import KafkaLog
+from spine.kafka_read import Pace
+from spine.kafka_topic import KafkaTopic
+from spine.log import Log
+from spine.metrics import Metrics
+from spine.runtime import listen, locked, until_stopped
+from spine.settings import Settings, StoreSettings
+from spine.store import Store
+
+_logger = structlog.get_logger()
+_LAG_EVERY_S = 5.0
+_END_LEEWAY_S = 1.0
+
+Started = Callable[[Mapping[str, str]], Coroutine[Any, Any, None]]
+"""Called once with the addresses when everything listens."""
+
+
+def now_ms() -> int:
+    """Give the wall clock, milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+async def open_log(settings: Settings) -> EmbeddedLog | KafkaLog:
+    """Open the log that the settings name. Raises: Misconfigured, Unavailable."""
+    log = settings.log
+    pace = Pace(settings.processors.batch_records, settings.processors.batch_wait_ms)
+    if log.url == "embedded":
+        return await EmbeddedLog.open(
+            Path(settings.data_dir) / "log.sqlite",
+            batch_records=pace.batch_records,
+            batch_wait_ms=pace.batch_wait_ms,
+            max_bytes=log.max_bytes,
+            retention_s=log.retention_s,
+        )
+    servers = log.url.removeprefix("kafka://")
+    kafka = KafkaLog(
+        KafkaTopic(servers, log.topic, log.partitions, log.append_deadline_ms), log.group, pace
+    )
+    try:
+        await kafka.open()
+    except (Unavailable, Misconfigured):
+        await kafka.close()
+        raise
+    return kafka
+
+
+def own_log_id(log: EmbeddedLog | KafkaLog) -> str | None:
+    """Give the id a log carries itself; Kafka's is kept by the store alone."""
+    return log.log_id if isinstance(log, EmbeddedLog) else None
+
+
+class House:
+    """The parts of one process, built one by one and ended in reverse."""
+
+    def __init__(self, settings: Settings, role: str) -> None:
+        self._settings = settings
+        self._role = role
+        self._stack = AsyncExitStack()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._drains: list[Callable[[], Awaitable[None]]] = []
+        self._checks: list[Check] = []
+        self._metrics = Metrics(version("beleg"))
+        self._admin = Admin(self._metrics, self._checks)
+        self.addresses: dict[str, str] = {}
+
+    async def live(self, started: Started | None = None) -> int:
+        """Build the parts of this role, live until told to stop, and say how it ended.
+
+        Shape: 0 when everything begun was finished in time, else 1. Raises: Misconfigured,
+        Unavailable (at start only)."""
+        async with self._stack:
+            lock = self._stack.enter_context(locked(Path(self._settings.data_dir), self._role))
+            log = await open_log(self._settings)
+            self._stack.push_async_callback(log.close)
+            self._checks.append(log.ready)
+            if self._role != "collect":
+                await self._build_processor(log)
+            if self._role != "process":
+                await self._build_collector(log)
+            admin = await listen(
+                self._admin.application(), "admin.listen", self._settings.admin.listen
+            )
+            self._stack.push_async_callback(admin.close)
+            self.addresses["admin"] = admin.address
+            lock.write_bytes(orjson.dumps(self.addresses))
+            _logger.info("ready", role=self._role, **self.addresses)
+            if started is not None:
+                self._tasks.append(asyncio.create_task(started(dict(self.addresses))))
+            await until_stopped(self._tasks)
+            return await self._drain()
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        task = asyncio.create_task(work)
+        self._tasks.append(task)
+        return task
+
+    async def _build_collector(self, log: Log) -> None:
+        settings = self._settings
+        tallies = Tallies(socket.gethostname())
+        sources = Sources(settings.sites)
+        collector = Collector(log, sources, tallies, settings.collector, self._metrics, now_ms)
+        deadline_s = settings.processors.drain_deadline_s / 2
+        listener = await listen(
+            collector.application(), "collector.listen", settings.collector.listen, deadline_s
+        )
+        self.addresses["collector"] = listener.address
+        flushing = self._start(flush_for_ever(tallies, log, now_ms))
+        if not settings.sites:
+            _logger.warning(
+                "no sites yet", remedy="add [sites.NAME] with browser_keys to beleg.toml"
+            )
+
+        async def drain() -> None:
+            await listener.close()
+            flushing.cancel()
+            await tallies.flush(log, now_ms())
+
+        self._drains.insert(0, drain)
+
+    async def _build_processor(self, log: EmbeddedLog | KafkaLog) -> None:
+        settings = self._settings
+        store = await Store.open(settings.store.url, Path(settings.data_dir))
+        self._stack.push_async_callback(store.close)
+        if store.path is not None:
+            await store.migrate(lambda what: _logger.info("migrate", step=what))
+            log_id = await ledger.register(store, log, own_log_id(log))
+        else:
+            await store.check_version()
+            log_id = await ledger.log_id_of(store, log, own_log_id(log))
+        await enter_sites(store, settings.sites)
+        self._checks.append(store.ready)
+        self._admin.open_books(log, log_id, store)
+        processor = Processor(log, log_id, store, sites_of(settings.sites), self._metrics)
+        processing = self._start(processor.run())
+        measuring = self._start(self._measure(log, log_id, store))
+        if store.path is not None and settings.store.listen:
+            await self._build_endpoint(store.path, settings.store)
+
+        async def drain() -> None:
+            measuring.cancel()
+            await processor.finish(processing)
+
+        self._drains.append(drain)
+
+    async def _build_endpoint(self, path: Path, store: StoreSettings) -> None:
+        limits = Limits(
+            max_execution_time_s=round(store.query_timeout_s),
+            max_memory_bytes=store.query_memory_bytes,
+        )
+        endpoint = await serve(path, store.listen, limits)
+        self._stack.push_async_callback(endpoint.close)
+        self.addresses["store"] = "{}:{}".format(*endpoint.address)
+
+    async def _measure(self, log: Log, log_id: str, store: Store) -> None:
+        group = self._settings.log.group
+        while True:
+            try:
+                bounds = await log.bounds()
+                ends = await ledger.positions(store, log_id, list(bounds))
+                for partition, bound in bounds.items():
+                    label = str(partition)
+                    self._metrics.log_end_offset.labels(label).set(bound.end)
+                    lag = max(0, bound.end - ends[partition].offset)
+                    self._metrics.log_lag.labels(group, label).set(lag)
+            except Unavailable as trouble:
+                _logger.warning("lag is unknown", why=trouble.what)
+            await asyncio.sleep(_LAG_EVERY_S)
+
+    async def _drain(self) -> int:
+        self._admin.draining = True
+        _logger.info("draining")
+        try:
+            async with asyncio.timeout(self._settings.processors.drain_deadline_s - _END_LEEWAY_S):
+                for drain in self._drains:
+                    await drain()
+        except (TimeoutError, Unavailable) as trouble:
+            _logger.error("drain is incomplete", why=str(trouble) or "the deadline has passed")
+            # Threads of drivers may hang; what is not in the ledger will be read again.
+            os._exit(1)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        _logger.info("drained")
+        return 0

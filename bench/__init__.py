@@ -1,0 +1,1 @@
+"""Measurements against named baselines, in one run."""

@@ -1,0 +1,219 @@
+"""The public listener: from a request to durable records, and an answer after they are durable.
+
+Invariants:
+
+1. A 2xx leaves after `log.append` returned (P1).
+2. Nothing but what `admit` returned reaches the log (P4).
+3. Every answer to a page names its origin, and only an origin of the key's own site.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from ipaddress import ip_network
+
+import orjson
+from aiohttp import web
+
+from collector.admit import Admission, admit, day_of
+from collector.decode import Claims, Unreadable, decode, gunzip
+from collector.observe import Receipt, client_address, truncated
+from collector.source import Source, Sources
+from collector.tally import Tallies
+from spine.codes import CODES
+from spine.digest import partition_of
+from spine.errors import Unavailable
+from spine.log import Entry, Log
+from spine.metrics import Metrics
+from spine.settings import CollectorSettings
+
+_ACCEPTED_TYPES = ("application/json", "text/plain")
+_PREFLIGHT_AGE_S = 7200
+_MAX_USER_AGENT = 1000
+
+
+class Collector:
+    """Everything a request needs, handed in; and the two requests it answers."""
+
+    def __init__(
+        self,
+        log: Log,
+        sources: Sources,
+        tallies: Tallies,
+        settings: CollectorSettings,
+        metrics: Metrics,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._log = log
+        self._sources = sources
+        self._tallies = tallies
+        self._settings = settings
+        self._metrics = metrics
+        self._now_ms = now_ms
+        self._trusted = [ip_network(network) for network in settings.trusted_proxies]
+        self._in_flight_bytes = 0
+
+    def application(self) -> web.Application:
+        """Give the application with all routes of the public listener."""
+        app = web.Application(client_max_size=self._settings.max_body_bytes)
+        app.router.add_post("/v1/events", self.post_events)
+        app.router.add_options("/v1/events", self.preflight)
+        return app
+
+    async def preflight(self, request: web.Request) -> web.Response:
+        """Answer a browser that asks before it posts: yes to the origins of the sites."""
+        origin = request.headers.get("Origin", "")
+        headers = {"Vary": "Origin"}
+        key = request.query.get("key")
+        source = self._sources.find(key) if key else None
+        allowed = origin.lower() in source.origins if source else self._sources.any_allows(origin)
+        if key is not None and source is None:
+            allowed = False
+        if allowed:
+            headers |= {
+                "Access-Control-Allow-Origin": origin,
+                "Access-Control-Allow-Methods": "POST",
+                "Access-Control-Allow-Headers": "Authorization, Content-Type, Content-Encoding",
+                "Access-Control-Max-Age": str(_PREFLIGHT_AGE_S),
+            }
+        return self._counted(web.Response(status=204, headers=headers), "preflight")
+
+    async def post_events(self, request: web.Request) -> web.Response:
+        """Take one event or a batch; answer when everything accepted is durable."""
+        source = self._source(request)
+        if source is None:
+            return self._refusal("unknown_key", "no known key: Authorization: Bearer KEY, or ?key=")
+        headers = self._cors(request, source)
+        if headers is None:
+            return self._refusal(
+                "origin_not_allowed", "this origin is not in sites.*.origins", {"Vary": "Origin"}
+            )
+        try:
+            response = await self._take(request, source)
+        except Unavailable as trouble:
+            self._metrics.append_failures.inc()
+            response = self._refusal("log_unavailable", trouble.what)
+            response.headers["Retry-After"] = str(max(1, round(trouble.retry_after_s)))
+        response.headers.update(headers)
+        return response
+
+    def _source(self, request: web.Request) -> Source | None:
+        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and key:
+            return self._sources.find(key.strip())
+        source = self._sources.find(request.query.get("key", ""))
+        # A secret in a URL stands in logs and histories: a server key is not taken from there.
+        return source if source is not None and source.channel == "browser" else None
+
+    @staticmethod
+    def _cors(request: web.Request, source: Source) -> Mapping[str, str] | None:
+        origin = request.headers.get("Origin")
+        if origin is None:  # not a page: an app, a server, a command line
+            return {"Vary": "Origin"}
+        if origin.lower() not in source.origins:
+            return None
+        return {
+            "Access-Control-Allow-Origin": origin,
+            "Access-Control-Expose-Headers": "Retry-After",
+            "Vary": "Origin",
+        }
+
+    async def _take(self, request: web.Request, source: Source) -> web.Response:
+        body = await self._body(request)
+        claims = decode(body, self._settings.max_events) if isinstance(body, bytes) else body
+        if isinstance(claims, Unreadable):
+            return self._refusal(claims.code, claims.detail)
+        receipt = self._receipt(request)
+        admission = admit(claims, receipt, source)
+        await self._append(admission)
+        self._count(source, receipt, claims, admission)
+        return self._answer(admission)
+
+    async def _body(self, request: web.Request) -> bytes | Unreadable:
+        if request.headers.get("Content-Type") and request.content_type not in _ACCEPTED_TYPES:
+            return Unreadable("unsupported_type", "send application/json or text/plain")
+        encoding = request.headers.get("Content-Encoding", "identity").lower()
+        if encoding not in ("identity", "gzip"):
+            return Unreadable("unsupported_encoding", "send the body as it is, or in gzip")
+        limit = self._settings.max_body_bytes
+        if self._in_flight_bytes > self._settings.max_in_flight_bytes:
+            return Unreadable("overloaded", "too much is on its way to the log")
+        try:
+            async with asyncio.timeout(self._settings.body_timeout_s):
+                body = await request.read()
+        except TimeoutError:
+            return Unreadable("slow_request", "the body did not arrive in time")
+        except web.HTTPRequestEntityTooLarge:
+            return Unreadable("body_too_large", f"a body may have {limit} bytes")
+        return gunzip(body, limit) if encoding == "gzip" else body
+
+    def _receipt(self, request: web.Request) -> Receipt:
+        forwarded = ",".join(request.headers.getall("X-Forwarded-For", ()))
+        address = client_address(request.remote or "", forwarded, self._trusted)
+        user_agent = request.headers.get("User-Agent", "")[:_MAX_USER_AGENT]
+        return Receipt(self._now_ms(), truncated(address), user_agent)
+
+    async def _append(self, admission: Admission) -> None:
+        if not admission.admitted:
+            return
+        partitions = self._log.partitions
+        entries = [
+            Entry(partition_of(admitted.key, partitions), admitted.value)
+            for admitted in admission.admitted
+        ]
+        size = sum(len(entry.value) for entry in entries)
+        self._in_flight_bytes += size
+        self._metrics.in_flight_bytes.inc(size)
+        started = time.perf_counter()
+        try:
+            await self._log.append(entries)
+        finally:
+            self._in_flight_bytes -= size
+            self._metrics.in_flight_bytes.dec(size)
+        self._metrics.append_seconds.observe(time.perf_counter() - started)
+
+    def _count(
+        self, source: Source, receipt: Receipt, claims: Claims, admission: Admission
+    ) -> None:
+        site = source.site
+        self._tallies.count(site, day_of(receipt.received_ms, source), admission.results)
+        for result in admission.results:
+            self._metrics.events.labels(site, result.status, result.code or "").inc()
+            if result.outcome:
+                self._metrics.consent_decisions.labels(site, result.rule, result.outcome).inc()
+        if claims.sent_at is not None:
+            skew_s = receipt.received_ms / 1000 - claims.sent_at.timestamp()
+            self._metrics.clock_skew_seconds.observe(skew_s)
+
+    def _answer(self, admission: Admission) -> web.Response:
+        results = [
+            {
+                "event_id": result.event_id,
+                "status": result.status,
+                "code": result.code,
+                "detail": result.detail,
+            }
+            for result in admission.results
+        ]
+        body = orjson.dumps({"accepted": len(admission.admitted), "results": results})
+        response = web.Response(status=202, body=body, content_type="application/json")
+        return self._counted(response, "events")
+
+    def _refusal(
+        self, code: str, detail: str, headers: Mapping[str, str] | None = None
+    ) -> web.Response:
+        known = CODES[code]
+        body = orjson.dumps({"code": code, "meaning": known.meaning, "detail": detail})
+        response = web.Response(
+            status=known.http_status or 400,
+            body=body,
+            content_type="application/json",
+            headers=headers,
+        )
+        if response.status == 503:
+            response.headers["Retry-After"] = "1"
+        return self._counted(response, "events")
+
+    def _counted(self, response: web.Response, route: str) -> web.Response:
+        self._metrics.requests.labels(route, str(response.status)).inc()
+        return response

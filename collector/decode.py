@@ -1,0 +1,136 @@
+"""Bytes → events, or the reason why not. Pure; whatever the bytes are, the answer is a value."""
+
+import re
+import zlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+
+from spine.codes import Refused
+from spine.currencies import CURRENCIES
+from spine.event import Event, Instant
+from spine.money import rounded, unfit
+
+
+class Unreadable(NamedTuple):
+    """The request as a whole cannot be read.
+
+    Shape: `code` is one of kind `request` in `spine.codes`."""
+
+    code: str
+    detail: str
+
+
+class Claims(NamedTuple):
+    """What a request claims, event by event, in the order it came."""
+
+    events: Sequence[Event | Refused]
+    sent_at: datetime | None
+
+
+class _Probe(msgspec.Struct):
+    events: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Batch(msgspec.Struct, forbid_unknown_fields=True):
+    events: list[msgspec.Raw]
+    sent_at: Instant | None = None
+
+
+_probe = msgspec.json.Decoder(_Probe)
+_batch = msgspec.json.Decoder(_Batch)
+_event = msgspec.json.Decoder(Event)
+_MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def gunzip(body: bytes, max_bytes: int) -> bytes | Unreadable:
+    """Unpack a gzip body, never to more than `max_bytes`."""
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        unpacked = unpacker.decompress(body, max_bytes + 1)
+    except zlib.error as error:
+        return Unreadable("unreadable_body", f"the body is not gzip: {error}")
+    if len(unpacked) > max_bytes:
+        return Unreadable("body_too_large", f"the body unpacks to more than {max_bytes} bytes")
+    if not unpacker.eof or unpacker.unused_data:
+        return Unreadable("unreadable_body", "the gzip body is cut off or has something behind it")
+    return unpacked
+
+
+def decode(body: bytes, max_events: int) -> Claims | Unreadable:
+    """Read one event, or a batch of at most `max_events`."""
+    try:
+        if _probe.decode(body).events is msgspec.UNSET:
+            return Claims([_decode_event(body)], None)
+        batch = _batch.decode(body)
+        if len(batch.events) > max_events:
+            detail = f"{len(batch.events)} events; a request may carry {max_events}"
+            return Unreadable("too_many_events", detail)
+        return Claims([_decode_event(raw) for raw in batch.events], batch.sent_at)
+    except _MALFORMED as error:
+        return Unreadable("unreadable_body", _readable(error))
+
+
+def _readable(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "the body is nested too deeply"
+    if isinstance(error, UnicodeDecodeError):
+        return "the body is not UTF-8"
+    return str(error)[:300]
+
+
+def _decode_event(raw: bytes | msgspec.Raw) -> Event | Refused:
+    try:
+        event = _event.decode(raw)
+    except msgspec.ValidationError as error:
+        return refusal(str(error))
+    return _checked(event)
+
+
+_PATH = re.compile(r" - at `([^`]*)`$")
+_CODES = (
+    (re.compile(r"^Object missing required field `(.*)`"), "missing_field"),
+    (re.compile(r"^Object contains unknown field `(.*)`"), "unknown_field"),
+    (re.compile(r"of length <= |^Number out of range|length at most"), "too_long"),
+    (re.compile(r"of length >= "), "empty_value"),
+    (re.compile(r"RFC3339|timezone component|^Timestamp"), "bad_time"),
+    (re.compile(r"^Invalid decimal|[Dd]ecimal"), "bad_amount"),
+    (re.compile(r"^Expected `(?:datetime).*got `str`"), "bad_time"),
+    (re.compile(r"matching regex|^Expected `int` [<>]=|^Invalid"), "bad_value"),
+)
+
+
+def refusal(message: str) -> Refused:
+    """Turn the decoder's sentence into a stable code, the path of the field, and the sentence."""
+    at = _PATH.search(message)
+    path = at[1] if at else "$"
+    sentence = message[: at.start()] if at else message
+    for pattern, code in _CODES:
+        if found := pattern.search(sentence):
+            if code in ("missing_field", "unknown_field"):
+                path = f"{path}.{found[1]}"
+            return Refused(code, path[:200], sentence[:300])
+    return Refused("wrong_type", path[:200], sentence[:300])
+
+
+def _checked(event: Event) -> Event | Refused:
+    """Check what types cannot say, and give amounts the four decimals that are kept."""
+    commerce = event.commerce
+    if commerce is None:
+        return event
+    if commerce.currency is not None and commerce.currency not in CURRENCIES:
+        return Refused(
+            "bad_currency", "$.commerce.currency", "Expected a current ISO 4217 code such as EUR"
+        )
+    if path := unfit(commerce):
+        return Refused("bad_amount", path, "Expected a finite decimal below 10^14")
+    changes = {
+        name: rounded(amount)
+        for name in ("value", "tax", "shipping", "discount")
+        if (amount := getattr(commerce, name)) is not None
+    }
+    if not changes:
+        return event
+    return msgspec.structs.replace(event, commerce=msgspec.structs.replace(commerce, **changes))

@@ -1,0 +1,51 @@
+"""What the collector observes itself about a request, reduced before anything can keep it."""
+
+import ipaddress
+from collections.abc import Sequence
+from typing import NamedTuple
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Receipt(NamedTuple):
+    """What the server saw, as opposed to what the client claims.
+
+    Shape: `ip` is truncated already. Units: milliseconds since 1970."""
+
+    received_ms: int
+    ip: str
+    user_agent: str
+
+
+def truncated(ip: str) -> str:
+    """Cut an address to its network: IPv4 to 24 bits, IPv6 to 48. Empty when it is no address.
+
+    Source: GDPR Art. 5(1)(c); the usual measure of data protection authorities."""
+    try:
+        address = ipaddress.ip_address(ip.strip().split("%")[0])
+    except ValueError:
+        return ""
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    bits = 24 if address.version == 4 else 48
+    return str(ipaddress.ip_network(f"{address}/{bits}", strict=False).network_address)
+
+
+def client_address(peer: str, forwarded_for: str, trusted: Sequence[Network]) -> str:
+    """Give the address of the client: the peer, or behind trusted proxies what they forwarded.
+
+    The list is read from the right, because only what a trusted proxy appended is believed."""
+    address = peer
+    for hop in reversed([hop.strip() for hop in forwarded_for.split(",") if hop.strip()]):
+        if not _within(address, trusted):
+            break
+        address = hop
+    return address
+
+
+def _within(address: str, networks: Sequence[Network]) -> bool:
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(found in network for network in networks)

@@ -1,0 +1,66 @@
+"""Who may send: from a key to its `Source`. Keys are compared by digest, never logged."""
+
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import NamedTuple
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from consent_rules.rules import Rules, load
+from spine.record import Channel
+from spine.settings import SiteSettings
+
+
+class Source(NamedTuple):
+    """A key's site and rights.
+
+    Shape: a `browser` key is public, bound to `origins`, and has no say over address, user agent
+    or far-past times; a `server` key is secret and has."""
+
+    site: str
+    channel: Channel
+    currency: str
+    zone: ZoneInfo
+    origins: frozenset[str]
+    rules: Rules
+
+
+class Sources:
+    """All keys of all sites."""
+
+    def __init__(self, sites: Mapping[str, SiteSettings]) -> None:
+        self._by_digest: dict[bytes, Source] = {}
+        self._origins: set[str] = set()
+        for name, site in sites.items():
+            rules = load(site.consent)
+            origins = frozenset(origin.lower() for origin in site.origins)
+            self._origins |= origins
+            for channel, keys in (("browser", site.browser_keys), ("server", site.server_keys)):
+                for key in keys:
+                    self._by_digest[_digest(key)] = Source(
+                        name,
+                        "browser" if channel == "browser" else "server",
+                        site.currency,
+                        ZoneInfo(site.timezone),
+                        origins,
+                        rules,
+                    )
+
+    def find(self, key: str) -> Source | None:
+        """Give the source of a key, or nothing."""
+        return self._by_digest.get(sha256(key.encode("utf-8", "surrogateescape")).digest())
+
+    def any_allows(self, origin: str) -> bool:
+        """Say whether some site has this origin: all a preflight without a key can be asked."""
+        return origin.lower() in self._origins
+
+
+def _digest(key: str) -> bytes:
+    if key.startswith("sha256:"):
+        return bytes.fromhex(key.removeprefix("sha256:"))
+    return sha256(key.encode()).digest()
+
+
+def own_hosts(site: SiteSettings) -> frozenset[str]:
+    """Give the hosts of a site's own pages."""
+    return frozenset(host for origin in site.origins if (host := urlsplit(origin).hostname))

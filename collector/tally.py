@@ -1,0 +1,72 @@
+"""Tallies: what the collector refused or dropped, as numbers on the log.
+
+An event that may not be kept leaves no payload, but it is counted, so that the consent rate and
+refusals are numbers too. At most one flush interval of counts is lost when the process is killed.
+"""
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from collector.admit import Result
+from spine.digest import partition_of, tally_identity
+from spine.errors import Unavailable
+from spine.log import Entry, Log
+from spine.record import TallyRecord, TallyRow, encode
+
+FLUSH_EVERY_S = 10.0
+_ROWS_PER_RECORD = 1_000
+_logger = structlog.get_logger()
+_Key = tuple[str, int, str, str, str]
+
+
+class Tallies:
+    """The counts of one collector since its last flush."""
+
+    def __init__(self, collector: str) -> None:
+        self._collector = collector
+        self._boot = os.urandom(8).hex()
+        self._sequence = 0
+        self._counts: Counter[_Key] = Counter()
+        self._unsent: list[TallyRecord] = []
+
+    def count(self, site: str, received_on: int, results: Sequence[Result]) -> None:
+        """Count what was not accepted."""
+        for result in results:
+            if result.status != "accepted":
+                self._counts[site, received_on, result.status, result.code or "", result.name] += 1
+
+    async def flush(self, log: Log, now_ms: int) -> None:
+        """Put the counts on the log. Raises: Unavailable; the same counts are then sent again
+        under the same sequence number, so that they count once."""
+        rows = [TallyRow(*key, count) for key, count in sorted(self._counts.items())]
+        self._counts.clear()
+        for start in range(0, len(rows), _ROWS_PER_RECORD):
+            self._unsent.append(
+                TallyRecord(
+                    collector=self._collector,
+                    boot=self._boot,
+                    sequence=self._sequence,
+                    received_ms=now_ms,
+                    rows=tuple(rows[start : start + _ROWS_PER_RECORD]),
+                )
+            )
+            self._sequence += 1
+        while self._unsent:
+            tally = self._unsent[0]
+            key = tally_identity(tally.collector, tally.boot, tally.sequence)
+            await log.append([Entry(partition_of(key, log.partitions), encode(tally))])
+            del self._unsent[0]
+
+
+async def flush_for_ever(tallies: Tallies, log: Log, now_ms: Callable[[], int]) -> None:
+    """Flush every ten seconds, until cancelled."""
+    while True:
+        await asyncio.sleep(FLUSH_EVERY_S)
+        try:
+            await tallies.flush(log, now_ms())
+        except Unavailable as trouble:
+            _logger.warning("tallies wait", why=trouble.what)

@@ -1,0 +1,111 @@
+"""Decide the fate of every record of a batch. Pure: no clock, no store, no log.
+
+Invariants:
+
+1. Every record gets exactly one fate.
+2. Of all copies of an identity the one at the lowest position is stored, the others are duplicates.
+3. A record seen at its own position has landed before a crash: it is stored, is not inserted again,
+   and what it touches is derived again.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from spine import record as records
+from spine.digest import tally_identity
+from spine.log import Record
+from spine.record import EventRecord, TallyRecord, Unreadable
+
+NOBODY = bytes(16)
+"""The digest that names nothing: no visitor, no identity."""
+
+
+class Seen(NamedTuple):
+    """Where an identity was landed first, and which body it had."""
+
+    log_id: str
+    partition: int
+    offset: int
+    body: bytes
+
+
+class Reading(NamedTuple):
+    """A record with what it says, and the identity under which it counts."""
+
+    record: Record
+    content: EventRecord | TallyRecord | Unreadable
+    identity: bytes
+    body: bytes
+
+
+class Fate(NamedTuple):
+    """What became of one position of the log.
+
+    Shape: `fate` is `stored`, `duplicate`, `rejected` or `control`."""
+
+    record: Record
+    site: str
+    received_ms: int
+    identity: bytes
+    fate: str
+    code: str
+
+
+class Verdict(NamedTuple):
+    """A judged batch.
+
+    Shape: `fresh` is to be inserted, `landed` was inserted before a crash; both are touched."""
+
+    fates: list[Fate]
+    fresh: list[Reading]
+    landed: list[Reading]
+    rejected: list[Reading]
+
+    @property
+    def touched(self) -> list[EventRecord]:
+        """The events whose derived rows may change."""
+        readings = (*self.fresh, *self.landed)
+        return [r.content for r in readings if isinstance(r.content, EventRecord)]
+
+
+def read(batch: Sequence[Record]) -> list[Reading]:
+    """Decode every record; what cannot be decoded is a value too."""
+    return [_read(record) for record in batch]
+
+
+def _read(record: Record) -> Reading:
+    content = records.decode(record.value)
+    if isinstance(content, EventRecord):
+        identity, body = bytes.fromhex(content.identity), bytes.fromhex(content.body)
+        return Reading(record, content, identity, body)
+    if isinstance(content, TallyRecord):
+        identity = tally_identity(content.collector, content.boot, content.sequence)
+        return Reading(record, content, identity, bytes(8))
+    return Reading(record, content, NOBODY, bytes(8))
+
+
+def judge(log_id: str, readings: Sequence[Reading], seen: Mapping[bytes, Seen]) -> Verdict:
+    """Give every record its fate.
+
+    Shape: `seen` holds every identity of the batch that has landed before, and may hold more."""
+    known = dict(seen)
+    verdict = Verdict([], [], [], [])
+    for reading in readings:
+        verdict.fates.append(_judge(log_id, reading, known, verdict))
+    return verdict
+
+
+def _judge(log_id: str, reading: Reading, known: dict[bytes, Seen], verdict: Verdict) -> Fate:
+    record, content, identity, body = reading
+    if isinstance(content, Unreadable):
+        verdict.rejected.append(reading)
+        return Fate(record, "", record.appended_ms, NOBODY, "rejected", content.code)
+    site = content.site if isinstance(content, EventRecord) else ""
+    here = Seen(log_id, record.partition, record.offset, body)
+    first = known.setdefault(identity, here)
+    if first[:3] != here[:3]:
+        code = "duplicate_copy" if first.body == body else "duplicate_conflict"
+        return Fate(record, site, content.received_ms, identity, "duplicate", code)
+    (verdict.fresh if first is here else verdict.landed).append(reading)
+    fate = "control" if isinstance(content, TallyRecord) else "stored"
+    return Fate(record, site, content.received_ms, identity, fate, "")

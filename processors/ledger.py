@@ -1,0 +1,233 @@
+"""The ledger: which positions of the log have landed, and whether every one has a fate.
+
+A line is an offset range. Lines may overlap (a processor that slept past its time lands again):
+what counts is the end of the contiguous lines, and one fate per position.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from spine.digest import record_digest
+from spine.errors import Misconfigured
+from spine.log import Batch, Bounds, Log
+from spine.store import Store
+
+FATES = ("stored", "duplicate", "rejected", "erased", "control")
+"""What may become of a position that the processors have passed, in the order it is shown."""
+
+
+class Position(NamedTuple):
+    """Where the contiguous ledger of a partition ends, and the digest of the record before."""
+
+    offset: int
+    digest: bytes | None
+
+
+class Balance(NamedTuple):
+    """The balance of one partition.
+
+    Shape: `appended = sum(fates) + lost + pending` when `unbalanced` is None; otherwise that is
+    the first range without exactly one fate per position."""
+
+    partition: int
+    appended: int
+    fates: Mapping[str, int]
+    lost: int
+    pending: int
+    unbalanced: tuple[int, int] | None
+
+
+async def register(store: Store, log: Log, log_id: str | None) -> str:
+    """Give the id under which the store knows this log, entering it when it is new.
+
+    Shape: `log_id` is the log's own id where it has one (embedded). Raises: Misconfigured when
+    the log is another one than before, or has another partition count."""
+    known = await _known(store, log.name)
+    if known is None:
+        made = f"'{log_id}'" if log_id else "lower(hex(generateUUIDv4()))"
+        await store.command(
+            f"INSERT INTO logs SELECT {made}, '{log.name}', {log.partitions}, now64(6, 'UTC')"
+        )
+        known = await _known(store, log.name)
+    return _agree(known, log, log_id)
+
+
+async def log_id_of(store: Store, log: Log, log_id: str | None) -> str:
+    """Give the id under which the store knows this log. Raises: Misconfigured."""
+    known = await _known(store, log.name)
+    if known is None:
+        raise Misconfigured("log.url", f"the store does not know {log.name}: run `beleg migrate`")
+    return _agree(known, log, log_id)
+
+
+async def _known(store: Store, name: str) -> tuple[str, int] | None:
+    rows = await store.select(
+        "SELECT log_id, partitions FROM logs WHERE name = {name:String}"
+        " ORDER BY adopted_at, log_id LIMIT 1",
+        {"name": name},
+    )
+    return (str(rows[0][0]), int(rows[0][1])) if rows else None
+
+
+def _agree(known: tuple[str, int] | None, log: Log, log_id: str | None) -> str:
+    assert known is not None  # noqa: S101 - it was just written
+    if log_id is not None and log_id != known[0]:
+        raise Misconfigured(
+            "data_dir",
+            f"the store has read log {known[0]}, but the log file here is {log_id}: one of the two"
+            " was replaced; put back the pair that belongs together",
+        )
+    if log.partitions != known[1]:
+        raise Misconfigured(
+            "log.partitions",
+            f"{log.name} has {log.partitions} partitions, the store has read it with {known[1]};"
+            " the count belongs to the log and cannot change",
+        )
+    return known[0]
+
+
+async def positions(store: Store, log_id: str, partitions: Sequence[int]) -> Mapping[int, Position]:
+    """Give the end of the contiguous ledger of each partition."""
+    found = {partition: Position(0, None) for partition in partitions}
+    for partition, first, following, digest in await store.select(
+        "SELECT log_partition, first_offset, next_offset, digest FROM ledger FINAL"
+        " WHERE log_id = {log_id:String} ORDER BY log_partition, first_offset, next_offset",
+        {"log_id": log_id},
+    ):
+        here = found.get(partition)
+        if here is not None and first <= here.offset < following:
+            found[partition] = Position(following, bytes(digest))
+    return found
+
+
+async def resume(
+    store: Store, log: Log, log_id: str, partitions: Sequence[int]
+) -> Mapping[int, int]:
+    """Say where to read on, after making sure that this is the log that was read before.
+
+    What the log dropped before it was read is booked as lost. Raises: Misconfigured when the log
+    was recreated, truncated or restored."""
+    bounds = await log.bounds()
+    answer = {}
+    for partition, position in (await positions(store, log_id, partitions)).items():
+        at = position.offset
+        if at > bounds[partition].end:
+            raise _other_log(log, partition, f"ends at {bounds[partition].end}")
+        if position.digest not in (None, bytes(16)) and at > bounds[partition].start:
+            last = await log.read(partition, at - 1, 1)
+            if not last or record_digest(last[0].value) != position.digest:
+                raise _other_log(log, partition, f"has another record at {at - 1}")
+        if at < bounds[partition].start:
+            await _enter_lost(store, log_id, partition, (at, bounds[partition].start))
+            at = bounds[partition].start
+        answer[partition] = at
+    return answer
+
+
+def _other_log(log: Log, partition: int, what: str) -> Misconfigured:
+    return Misconfigured(
+        "log.url",
+        f"partition {partition} of {log.name} {what}, but the store has read further: the log was"
+        " recreated, truncated or restored from an older copy; put back the log that belongs to"
+        " this store",
+    )
+
+
+async def next_token(store: Store) -> int:
+    """Take a version: above every version entered, after all that this process landed.
+
+    A statement of its own: what is read after it is at least as new as the token."""
+    ((token,),) = await store.select_after_write(
+        "SELECT greatest(toUInt64(toUnixTimestamp64Micro(now64(6))),"
+        " (SELECT max(token) FROM ledger) + 1)"
+    )
+    return int(token)
+
+
+async def enter(store: Store, log_id: str, batch: Batch, token: int) -> None:
+    """Write the line that says: these positions have landed, and what they touched is derived."""
+    last = {record.partition: record.value for record in batch.records}
+    ranges = batch.ranges
+    await store.insert(
+        "ledger",
+        {
+            "log_id": [log_id] * len(ranges),
+            "log_partition": [covered.partition for covered in ranges],
+            "first_offset": [covered.first_offset for covered in ranges],
+            "next_offset": [covered.next_offset for covered in ranges],
+            "digest": [record_digest(last[covered.partition]) for covered in ranges],
+            "token": [token] * len(ranges),
+            "lost": [0] * len(ranges),
+            "entered_at": [token // 1000] * len(ranges),
+        },
+    )
+
+
+async def _enter_lost(store: Store, log_id: str, partition: int, gap: tuple[int, int]) -> None:
+    token = await next_token(store)
+    await store.command(
+        f"INSERT INTO ledger SELECT '{log_id}', {partition}, {gap[0]}, {gap[1]},"
+        f" toFixedString('', 16), {token}, 1, now64(3, 'UTC')"
+    )
+
+
+async def balance(store: Store, log_id: str, bounds: Mapping[int, Bounds]) -> Sequence[Balance]:
+    """Prove, from stored data alone, that every position has exactly one fate."""
+    ends = await positions(store, log_id, list(bounds))
+    return [
+        await _balance(store, log_id, partition, ends[partition].offset, bound)
+        for partition, bound in sorted(bounds.items())
+    ]
+
+
+async def _balance(store: Store, log_id: str, partition: int, end: int, bound: Bounds) -> Balance:
+    here = {"log_id": log_id, "partition": partition, "end": end}
+    where = "log_id = {log_id:String} AND log_partition = {partition:UInt32}"
+    lost = await store.select(
+        f"SELECT first_offset, next_offset FROM ledger FINAL WHERE {where} AND lost"
+        " ORDER BY first_offset, next_offset",
+        here,
+    )
+    counts: dict[str, int] = dict(
+        await store.select(
+            f"SELECT fate, count() FROM fates FINAL WHERE {where} AND log_offset < {{end:UInt64}}"
+            " GROUP BY fate",
+            here,
+        )
+    )
+    fates = {fate: int(counts.get(fate, 0)) for fate in FATES}
+    # A crash before the line may leave fates for offsets that the log then dropped: not lost.
+    lost_count = 0
+    for first, following in lost:
+        lost_count += following - first - await _fated(store, where, here, (first, following))
+    unbalanced = None
+    if sum(fates.values()) + lost_count != end or set(counts) - set(FATES):
+        unbalanced = await _first_gap(store, where, here)
+    return Balance(
+        partition, max(bound.end, end), fates, lost_count, max(bound.end - end, 0), unbalanced
+    )
+
+
+async def _fated(
+    store: Store, where: str, here: Mapping[str, object], span: tuple[int, int]
+) -> int:
+    ((count,),) = await store.select(
+        f"SELECT count() FROM fates FINAL WHERE {where}"
+        f" AND log_offset >= {span[0]} AND log_offset < {span[1]}",
+        here,
+    )
+    return int(count)
+
+
+async def _first_gap(store: Store, where: str, here: Mapping[str, object]) -> tuple[int, int]:
+    rows = await store.select(
+        "SELECT gap_start, gap_end FROM (SELECT log_offset AS gap_end,"
+        " lagInFrame(next_offset, 1, toUInt64(0)) OVER (ORDER BY log_offset, next_offset"
+        " ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS gap_start"
+        " FROM (SELECT log_offset, log_offset + 1 AS next_offset FROM fates FINAL"
+        f" WHERE {where} UNION ALL SELECT first_offset, next_offset FROM ledger FINAL"
+        f" WHERE {where} AND lost UNION ALL SELECT {{end:UInt64}}, {{end:UInt64}}))"
+        " WHERE gap_start != gap_end ORDER BY gap_end LIMIT 1",
+        dict(here),
+    )
+    return (int(rows[0][0]), int(rows[0][1])) if rows else (0, int(str(here["end"])))

@@ -1,0 +1,41 @@
+"""The sites as the processors and the store see them."""
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from processors.rows import Site
+from spine.settings import SiteSettings
+from spine.store import Store
+
+
+def sites_of(settings: Mapping[str, SiteSettings]) -> Mapping[str, Site]:
+    """Give what of each site's settings shapes its rows."""
+    return {
+        name: Site(
+            frozenset(host for origin in site.origins if (host := urlsplit(origin).hostname)),
+            frozenset(site.lead_names),
+        )
+        for name, site in settings.items()
+    }
+
+
+async def enter_sites(store: Store, settings: Mapping[str, SiteSettings]) -> None:
+    """Tell the views currency and time zone of each site. Raises: Unavailable."""
+    known = {
+        row[0]: row[1:] for row in await store.select("SELECT * EXCEPT updated_at FROM sites FINAL")
+    }
+    ((now_ms,),) = await store.select("SELECT toUnixTimestamp64Milli(now64(3))")
+    changed = [
+        (name, site.currency, site.timezone)
+        for name, site in settings.items()
+        if known.get(name) != (site.currency, site.timezone)
+    ]
+    await store.insert(
+        "sites",
+        {
+            "site": [name for name, _, _ in changed],
+            "currency": [currency for _, currency, _ in changed],
+            "timezone": [timezone for _, _, timezone in changed],
+            "updated_at": [now_ms] * len(changed),
+        },
+    )

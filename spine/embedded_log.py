@@ -1,0 +1,263 @@
+"""`EmbeddedLog`: the log on one machine, a SQLite file in WAL mode with full sync.
+
+Invariants:
+
+1. One writer thread commits whatever appends are waiting as one transaction (group commit);
+   `append` returns after that commit, which SQLite fsyncs.
+2. An offset is the row id less one. The row id is AUTOINCREMENT, so an offset never comes twice,
+   whatever is deleted.
+3. Rows are deleted only below the committed offset, and only after `retention_s`.
+4. The file is made with a random log id; a file that is replaced is another log.
+"""
+
+import asyncio
+import contextlib
+import os
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from spine.errors import Misconfigured, Unavailable
+from spine.log import Batch, Bounds, Entry, Range, Record, Resume
+
+_SCHEMA_VERSION = 1
+_DDL = """
+CREATE TABLE records (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, value BLOB NOT NULL, appended_ms INTEGER NOT NULL
+);
+CREATE TABLE about (log_id TEXT NOT NULL, committed INTEGER NOT NULL);
+"""
+_RETENTION_EVERY_S = 60.0
+_DELETE_ROWS = 20_000
+_QUEUE_APPENDS = 20_000
+
+
+class _Append(NamedTuple):
+    values: list[bytes]
+    done: Callable[[Exception | None], None]
+
+
+class EmbeddedLog:
+    """A `Log` with one partition, in one file, for one process.
+
+    Open it with `EmbeddedLog.open`; it is used from one event loop."""
+
+    name = "embedded"
+    partitions = 1
+
+    def __init__(
+        self,
+        path: Path,
+        log_id: str,
+        batch_records: int,
+        batch_wait_ms: int,
+        max_bytes: int,
+        retention_s: float,
+    ) -> None:
+        self.log_id = log_id
+        self._path = path
+        self._batch_records = batch_records
+        self._batch_wait_s = batch_wait_ms / 1000
+        self._max_bytes = max_bytes
+        self._retention_s = retention_s
+        self._appends: queue.Queue[_Append | None] = queue.Queue(_QUEUE_APPENDS)
+        self._appended = asyncio.Event()
+        self._full: str | None = None
+        self._loop = asyncio.get_running_loop()
+        self._reader = _connect(path)
+        self._reading = threading.Lock()
+        self._writer = threading.Thread(target=self._write, name="embedded-log", daemon=True)
+        self._writer.start()
+
+    @classmethod
+    async def open(
+        cls,
+        path: Path,
+        *,
+        batch_records: int,
+        batch_wait_ms: int,
+        max_bytes: int,
+        retention_s: float,
+    ) -> "EmbeddedLog":
+        """Open the log at `path`, making it if there is none. Raises: Misconfigured."""
+        try:
+            log_id = await asyncio.to_thread(_prepare, path)
+        except (OSError, sqlite3.Error) as error:
+            raise Misconfigured("data_dir", f"the log {path} cannot be opened: {error}") from error
+        return cls(path, log_id, batch_records, batch_wait_ms, max_bytes, retention_s)
+
+    async def append(self, entries: Sequence[Entry]) -> None:
+        """Return once every value is on disk, synced. Raises: Unavailable."""
+        done: asyncio.Future[None] = self._loop.create_future()
+
+        def settle(error: Exception | None) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits any more
+                self._loop.call_soon_threadsafe(_settle, done, error)
+
+        try:
+            self._appends.put_nowait(_Append([entry.value for entry in entries], settle))
+        except queue.Full as error:
+            raise Unavailable("the embedded log has too many appends waiting") from error
+        await done
+        self._appended.set()
+
+    async def batches(self, resume: Resume) -> AsyncIterator[Batch]:
+        """Yield batches from where `resume` says, and wait for more, without end."""
+        offset = (await resume([0]))[0]
+        while True:
+            self._appended.clear()
+            records = await self.read(0, offset, self._batch_records)
+            if not records:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._appended.wait(), self._batch_wait_s)
+                continue
+            if len(records) < self._batch_records:
+                await asyncio.sleep(self._batch_wait_s)
+                records = await self.read(0, offset, self._batch_records)
+            following = records[-1].offset + 1
+            yield Batch(records, [Range(0, records[0].offset, following)])
+            offset = following
+
+    async def commit(self, batch: Batch) -> None:
+        """Remember what has landed: retention may delete below it."""
+        following = max(covered.next_offset for covered in batch.ranges)
+        await asyncio.to_thread(self._commit, following)
+
+    def _commit(self, following: int) -> None:
+        with self._reading:
+            self._reader.execute("UPDATE about SET committed = max(committed, ?)", (following,))
+
+    async def bounds(self) -> Mapping[int, Bounds]:
+        """Answer with the first offset kept and the next one to come."""
+        return {0: await asyncio.to_thread(self._bounds)}
+
+    def _bounds(self) -> Bounds:
+        with self._reading:
+            return _bounds(self._reader)
+
+    async def read(self, partition: int, offset: int, limit: int) -> Sequence[Record]:
+        """Answer with up to `limit` records from `offset` on, without waiting."""
+        return await asyncio.to_thread(self._read, offset, limit) if partition == 0 else []
+
+    def _read(self, offset: int, limit: int) -> Sequence[Record]:
+        with self._reading:
+            rows = self._reader.execute(
+                "SELECT id - 1, value, appended_ms FROM records WHERE id > ? ORDER BY id LIMIT ?",
+                (offset, limit),
+            ).fetchall()
+        return [Record(0, *row) for row in rows]
+
+    async def ready(self) -> None:
+        """Return if an append would be taken now. Raises: Unavailable."""
+        if self._full is not None:
+            raise Unavailable(self._full, 10)
+        if not self._writer.is_alive():
+            raise Unavailable("the writer of the embedded log has ended")
+
+    async def close(self) -> None:
+        """Commit what is waiting, then close the file."""
+        self._appends.put(None)
+        await asyncio.to_thread(self._writer.join)
+        self._reader.close()
+
+    def _write(self) -> None:
+        connection = _connect(self._path)
+        connection.execute("PRAGMA synchronous = FULL")
+        swept_at = 0.0
+        stopping = False
+        while not stopping:
+            waiting = [self._appends.get()]
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    waiting.append(self._appends.get_nowait())
+            appends = [append for append in waiting if append is not None]
+            stopping = len(appends) < len(waiting)
+            error = self._append_all(connection, appends)
+            for append in appends:
+                append.done(error)
+            if time.monotonic() - swept_at > _RETENTION_EVERY_S:
+                swept_at = time.monotonic()
+                self._sweep(connection)
+        connection.close()
+
+    def _append_all(
+        self, connection: sqlite3.Connection, appends: Sequence[_Append]
+    ) -> Exception | None:
+        now_ms = time.time_ns() // 1_000_000
+        try:
+            self._full = _fullness(connection, self._max_bytes)
+            if self._full is not None:
+                return Unavailable(self._full, 10)
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.executemany(
+                    "INSERT INTO records (value, appended_ms) VALUES (?, ?)",
+                    [(value, now_ms) for append in appends for value in append.values],
+                )
+        except sqlite3.Error as error:
+            return Unavailable(f"the embedded log cannot write: {error}", 5)
+        return None
+
+    def _sweep(self, connection: sqlite3.Connection) -> None:
+        oldest_ms = time.time_ns() // 1_000_000 - int(self._retention_s * 1000)
+        # A sweep that fails only keeps rows for longer; the next append tells what is wrong.
+        with contextlib.suppress(sqlite3.Error), connection:
+            connection.execute(
+                "DELETE FROM records WHERE id IN (SELECT id FROM records WHERE appended_ms < ?"
+                " AND id <= (SELECT committed FROM about) ORDER BY id LIMIT ?)",
+                (oldest_ms, _DELETE_ROWS),
+            )
+
+
+def _settle(done: asyncio.Future[None], error: Exception | None) -> None:
+    if done.done():  # the request that waited was cancelled; its values are durable or not
+        return
+    if error is None:
+        done.set_result(None)
+    else:
+        done.set_exception(error)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+    connection.execute("PRAGMA journal_mode = WAL")
+    return connection
+
+
+def _prepare(path: Path) -> str:
+    with contextlib.closing(_connect(path)) as connection:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            connection.executescript(f"BEGIN; {_DDL} PRAGMA user_version = {_SCHEMA_VERSION};")
+            connection.execute("INSERT INTO about VALUES (?, 0)", (os.urandom(8).hex(),))
+            connection.execute("COMMIT")
+        elif version > _SCHEMA_VERSION:
+            raise Misconfigured(
+                "data_dir", f"the log {path} was made by a newer version; run that version"
+            )
+        (log_id,) = connection.execute("SELECT log_id FROM about").fetchone()
+    return str(log_id)
+
+
+def _bounds(connection: sqlite3.Connection) -> Bounds:
+    ((first, last),) = connection.execute("SELECT min(id), max(id) FROM records").fetchall()
+    if last is None:
+        row = connection.execute(
+            "SELECT seq FROM sqlite_sequence WHERE name = 'records'"
+        ).fetchone()
+        end = row[0] if row else 0
+        return Bounds(end, end)
+    return Bounds(first - 1, last)
+
+
+def _fullness(connection: sqlite3.Connection, max_bytes: int) -> str | None:
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+    (size,) = connection.execute("PRAGMA page_size").fetchone()
+    if (pages - free) * size < max_bytes:
+        return None
+    return f"the embedded log has reached log.max_bytes ({max_bytes})"

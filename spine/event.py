@@ -1,0 +1,145 @@
+"""`Event`: what a client claims. All limits of the format are in the types.
+
+Nothing here is believed yet: times are the client's clock, amounts the client's word. What the
+server observed itself is in the record (`spine.record`).
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+Identifier = Annotated[str, Meta(min_length=1, max_length=200)]
+"""An id as the client knows it."""
+
+Word = Annotated[str, Meta(max_length=200)]
+"""A short text: a name, a label, a category."""
+
+Text = Annotated[str, Meta(max_length=1000)]
+"""A longer text in free properties."""
+
+Url = Annotated[str, Meta(max_length=4096)]
+"""A URL as the browser had it."""
+
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+"""A SHA-256 in lower-case hexadecimal."""
+
+Instant = Annotated[datetime, Meta(tz=True)]
+"""A point in time, RFC 3339 with a zone."""
+
+
+class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The page an event happened on."""
+
+    url: Url | None = None
+    referrer: Url | None = None
+    title: Text | None = None
+
+
+class Identifiers(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Further ids of the person, hashed by the sender where they name somebody."""
+
+    email_sha256: Sha256 | None = None
+    phone_sha256: Sha256 | None = None
+    crm_id: Identifier | None = None
+
+
+class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One line of a cart or an order, with GA4's names.
+
+    Units: `price` is one unit's price after discount, in the currency of the event."""
+
+    item_id: Word | None = None
+    item_name: Word | None = None
+    price: Decimal | None = None
+    quantity: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
+    discount: Decimal | None = None
+    coupon: Word | None = None
+    affiliation: Word | None = None
+    index: int | None = None
+    item_brand: Word | None = None
+    item_category: Word | None = None
+    item_category2: Word | None = None
+    item_category3: Word | None = None
+    item_category4: Word | None = None
+    item_category5: Word | None = None
+    item_list_id: Word | None = None
+    item_list_name: Word | None = None
+    item_variant: Word | None = None
+    location_id: Word | None = None
+
+
+class Commerce(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Money and goods of an event.
+
+    Units: `value` is without tax and shipping (GA4's value, Segment's revenue); all amounts are
+    decimals in `currency`, never floats."""
+
+    transaction_id: Identifier | None = None
+    currency: Word | None = None
+    value: Decimal | None = None
+    tax: Decimal | None = None
+    shipping: Decimal | None = None
+    discount: Decimal | None = None
+    coupon: Word | None = None
+    items: Annotated[tuple[Item, ...], Meta(max_length=200)] | None = None
+
+
+class ConsentClaim(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The visitor's decision as the page reports it; purposes that are not named are undecided."""
+
+    purposes: Annotated[dict[Word, bool], Meta(max_length=50)] | None = None
+    tcf: Annotated[str, Meta(max_length=4096)] | None = None
+    decided_at: Instant | None = None
+
+
+Properties = Annotated[
+    dict[Annotated[str, Meta(min_length=1, max_length=64)], Text | int | float | bool | None],
+    Meta(max_length=100),
+]
+"""Anything else, flat."""
+
+EventName = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,64}$")]
+"""GA4's names where they fit, any other printable name of up to 64 characters."""
+
+
+UNDECIDED = msgspec.Raw()
+"""No consent object at all."""
+
+
+class Event(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True
+):
+    """One event as its sender tells it.
+
+    Shape: `consent` stays undecoded, because an unreadable one means "undecided" and not "refuse
+    the event"."""
+
+    name: EventName
+    event_id: Identifier | None = None
+    occurred_at: Instant | None = None
+    anonymous_id: Identifier | None = None
+    user_id: Identifier | None = None
+    identifiers: Identifiers | None = None
+    page: Page | None = None
+    consent: msgspec.Raw = UNDECIDED
+    commerce: Commerce | None = None
+    properties: Properties | None = None
+    ip: Annotated[str, Meta(max_length=45)] | None = None
+    user_agent: Text | None = None
+
+
+KNOWN_NAMES = frozenset(
+    {
+        "page_view", "view_item_list", "select_item", "view_item", "search", "add_to_cart",
+        "remove_from_cart", "add_to_wishlist", "view_cart", "begin_checkout", "add_shipping_info",
+        "add_payment_info", "purchase", "refund", "generate_lead", "sign_up", "login",
+        "view_promotion", "select_promotion",
+    }
+)  # fmt: skip
+"""GA4's recommended names; tallies and metrics name these and call all others `(custom)`."""
+
+ORDER_NAMES = frozenset({"purchase", "refund"})
+"""What orders are made of."""

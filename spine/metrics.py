@@ -1,0 +1,95 @@
+"""Every metric of Beleg in one list, with type, unit and meaning; exported to `docs/metrics.md`.
+
+Labels are bounded: routes, codes, statuses, partitions and configured sites, never what a client
+sent. The registry is made by the roof and handed down; there is no global one.
+"""
+
+from collections.abc import Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_ROW_LATENCY_S = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
+_SKEW_S = (-86_400.0, -3_600.0, -60.0, -5.0, -1.0, 0.0, 1.0, 5.0, 60.0, 3_600.0, 86_400.0)
+_SIZES = (1, 10, 50, 100, 500, 1_000, 5_000, 10_000, 50_000, 100_000)
+
+
+class Metrics:
+    """The metrics of one process."""
+
+    def __init__(self, version: str) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = self._counter(
+            "requests", "Answers of the public listener.", ["route", "status"]
+        )
+        self.events = self._counter(
+            "events",
+            "Events by what the collector answered; code is empty where there was nothing to say.",
+            ["site", "status", "code"],
+        )
+        self.consent_decisions = self._counter(
+            "consent_decisions",
+            "Consent decisions by rule and outcome (whole, stripped, dropped).",
+            ["site", "rule", "outcome"],
+        )
+        self.append_seconds = self._histogram(
+            "append_seconds", "Time until the log had the events of a request.", _LATENCY_S
+        )
+        self.append_failures = self._counter("append_failures", "Appends the log did not take.")
+        self.in_flight_bytes = self._gauge(
+            "in_flight_bytes", "Bytes of records on their way to the log."
+        )
+        self.clock_skew_seconds = self._histogram(
+            "clock_skew_seconds",
+            "How far clients' clocks (sent_at) are behind (+) or ahead of (-) ours.",
+            _SKEW_S,
+        )
+        self.log_end_offset = self._gauge(
+            "log_end_offset", "Next offset of the log.", ["partition"]
+        )
+        self.ledger_offset = self._gauge(
+            "ledger_offset", "Next offset of the ledger.", ["partition"]
+        )
+        self.log_lag = self._gauge(
+            "log_lag", "Records on the log that are not in the ledger.", ["group", "partition"]
+        )
+        self.fates = self._counter(
+            "fates", "Records judged; dedupe hits are those with fate duplicate.", ["fate", "code"]
+        )
+        self.batch_records = self._histogram("batch_records", "Records in a batch.", _SIZES)
+        self.batch_seconds = self._histogram(
+            "batch_seconds", "Time of a batch from judging to commit.", _ROW_LATENCY_S
+        )
+        self.derived = self._counter(
+            "derived",
+            "Keys derived anew: visitor_days (session recomputes), orders, persons (merges).",
+            ["kind"],
+        )
+        self.store_seconds = self._histogram(
+            "store_seconds", "Time of a write to the store.", _LATENCY_S, ["table"]
+        )
+        self.store_failures = self._counter(
+            "store_failures", "Times the store could not be reached or take a write."
+        )
+        self.row_latency_seconds = self._histogram(
+            "row_latency_seconds",
+            "From received_at to visible in tables and views (sampled).",
+            _ROW_LATENCY_S,
+        )
+        build = self._gauge("build_info", "Always 1; the version is the label.", ["version"])
+        build.labels(version).set(1)
+
+    def _counter(self, name: str, meaning: str, labels: Sequence[str] = ()) -> Counter:
+        return Counter(f"beleg_{name}", meaning, labels, registry=self.registry)
+
+    def _gauge(self, name: str, meaning: str, labels: Sequence[str] = ()) -> Gauge:
+        return Gauge(f"beleg_{name}", meaning, labels, registry=self.registry)
+
+    def _histogram(
+        self, name: str, meaning: str, buckets: Sequence[float], labels: Sequence[str] = ()
+    ) -> Histogram:
+        return Histogram(f"beleg_{name}", meaning, labels, registry=self.registry, buckets=buckets)
+
+    def exposition(self) -> bytes:
+        """Give the metrics in Prometheus' text format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,134 @@
+"""What a collector writes to the log, and its bytes.
+
+A record carries everything a landed sort key needs, computed once by the collector, so that newer
+code lands an old record under the same key. Its bytes are JSON whose key `schema` names kind and
+version; a version this program does not know is a value for the processor (`unknown_schema`).
+"""
+
+import re
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from spine.event import Event
+from spine.money import unfit
+
+Digest = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+"""A digest of 16 bytes in hexadecimal."""
+
+Milliseconds = Annotated[int, Meta(ge=0, le=4_102_444_800_000)]
+"""Milliseconds since 1970 UTC, up to the year 2100."""
+
+Channel = Literal["browser", "server"]
+"""The kind of key an event came with."""
+
+
+class Stamp(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What was decided about consent, by which line of which rules.
+
+    Shape: `kept` is `whole` or `stripped`; `linked` says whether the event is evidence for
+    identity; `signal` is the consent object as sent, where the rules let it stay."""
+
+    rule: str
+    version: str
+    kept: Literal["whole", "stripped"]
+    purposes: tuple[str, ...] = ()
+    linked: bool = False
+    signal: str = ""
+
+
+class EventRecord(
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    kw_only=True,
+    tag_field="schema",
+    tag="event.1",
+):
+    """An admitted event with what the collector observed and decided.
+
+    Shape: digests in hexadecimal. Units: `occurred_ms` is the corrected time of the event and
+    `received_ms` the collector's clock, both milliseconds since 1970 UTC."""
+
+    site: str
+    channel: Channel
+    event_id: str
+    identity: Digest
+    event_key: Digest
+    visitor: Digest | None = None
+    body: Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
+    occurred_ms: Milliseconds
+    received_ms: Milliseconds
+    received_on: Annotated[int, Meta(ge=0, le=65_535)]
+    stamp: Stamp
+    flags: tuple[str, ...] = ()
+    ip: str = ""
+    user_agent: str = ""
+    event: Event
+
+
+class TallyRow(msgspec.Struct, frozen=True, array_like=True):
+    """How many events of one kind the collector refused or dropped.
+
+    Shape: `name` is a known event name, `(custom)` or `(unreadable)`. Units: `received_on` is
+    the day in the site's time zone, in days since 1970."""
+
+    site: str
+    received_on: Annotated[int, Meta(ge=0, le=65_535)]
+    status: str
+    code: str
+    name: str
+    count: Annotated[int, Meta(ge=0, le=1 << 53)]
+
+
+class TallyRecord(
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    kw_only=True,
+    tag_field="schema",
+    tag="tally.1",
+):
+    """One flush of a collector's tallies."""
+
+    collector: str
+    boot: str
+    sequence: Annotated[int, Meta(ge=0, le=1 << 53)]
+    received_ms: Milliseconds
+    rows: tuple[TallyRow, ...]
+
+
+class Unreadable(msgspec.Struct, frozen=True):
+    """A value on the log that is no record for this program; its bytes go to `rejects`.
+
+    Shape: `code` is `unreadable_record` or `unknown_schema`."""
+
+    code: str
+    detail: str
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(EventRecord | TallyRecord)
+_SCHEMA = re.compile(rb'^\{"schema":"(event|tally)\.(\d{1,9})"')
+
+
+def encode(record: EventRecord | TallyRecord) -> bytes:
+    """Give the bytes of a record; `decode` gives the same record back."""
+    return _encoder.encode(record)
+
+
+def decode(value: bytes) -> EventRecord | TallyRecord | Unreadable:
+    """Read a record from the log. Total: whatever the bytes are, the answer is a value."""
+    try:
+        record: EventRecord | TallyRecord = _decoder.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        known = _SCHEMA.match(value)
+        if known and int(known[2]) > 1:
+            return Unreadable("unknown_schema", f"{known[1].decode()}.{int(known[2])}")
+        return Unreadable("unreadable_record", str(error)[:200])
+    commerce = record.event.commerce if isinstance(record, EventRecord) else None
+    if commerce is not None and (path := unfit(commerce)):
+        return Unreadable("unreadable_record", f"an amount does not fit - at `{path}`")
+    return record

@@ -1,0 +1,135 @@
+"""What a long-running process needs: listeners, signals, a lock on its directory, its log lines.
+
+The only place that knows about SIGTERM.
+"""
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import orjson
+import structlog
+from aiohttp import web
+
+from spine.errors import Misconfigured
+from spine.settings import address
+
+
+async def until_stopped(tasks: Iterable["asyncio.Task[None]"]) -> None:
+    """Return when SIGTERM or SIGINT asks to stop; raise what one of the tasks raised."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    asked = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait([asked, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    asked.cancel()
+    for task in done - {asked}:
+        task.result()
+
+
+class Listener:
+    """A listening HTTP application; made by `listen`."""
+
+    def __init__(self, runner: web.AppRunner) -> None:
+        self._runner = runner
+
+    @property
+    def address(self) -> str:
+        """The address it listens on, `host:port`, with the real port."""
+        host, port = self._runner.addresses[0][:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    async def close(self) -> None:
+        """Accept nothing more, answer what is in flight."""
+        await self._runner.cleanup()
+
+
+async def listen(app: web.Application, key: str, where: str, drain_s: float = 10.0) -> Listener:
+    """Serve an application. Raises: Misconfigured that names `key` when the port is taken."""
+    host, port = address(key, where)
+    runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=drain_s)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise Misconfigured(key, f"cannot listen on {where}: {error.strerror}") from error
+    return Listener(runner)
+
+
+@contextlib.contextmanager
+def locked(data_dir: Path, role: str) -> Iterator[Path]:
+    """Hold a directory for one process of a role; the file tells others where it listens.
+
+    Raises: Misconfigured when another process has it, or the directory cannot be written."""
+    path = data_dir / f"{role}.lock"
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise Misconfigured(
+            "data_dir", f"{data_dir} cannot be written: {error.strerror}"
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        if error.errno not in (errno.EAGAIN, errno.EACCES):
+            raise
+        raise Misconfigured(
+            "data_dir", f"another `beleg {role}` is using {data_dir}; stop it, or use another one"
+        ) from error
+    try:
+        os.ftruncate(descriptor, 0)
+        yield path
+    finally:
+        os.close(descriptor)
+
+
+def held(data_dir: Path, role: str) -> dict[str, str] | None:
+    """Give what the process that holds the lock wrote into it, or nothing when nobody does."""
+    path = data_dir / f"{role}.lock"
+    if not path.exists():
+        return None
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            content = file.read()
+            return orjson.loads(content) if content else {}
+    return None
+
+
+def configure_logging() -> None:
+    """Send log lines to stderr: readable on a terminal, JSON lines elsewhere."""
+    renderer: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer()
+        if sys.stderr.isatty()
+        else structlog.processors.JSONRenderer(serializer=lambda v, **_: orjson.dumps(v).decode())
+    )
+    shared: list[structlog.typing.Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.processors.format_exc_info, renderer],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+    )
+    # Libraries log through the standard module: their warnings become lines of the same form.
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            foreign_pre_chain=shared,
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)

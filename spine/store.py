@@ -1,0 +1,271 @@
+"""The store: one class over clickhouse-connect, ClickHouse over HTTP or chDB in this process.
+
+The same SQL runs on both. Every insert is idempotent by its rows, because the driver may repeat one
+after a lost connection, and because a batch may be landed again after a crash. Drivers' exceptions
+end here: what may pass is `Unavailable`, what an operator must mend is `Misconfigured`, and what is
+left is a bug.
+"""
+
+import asyncio
+import base64
+import contextlib
+import importlib.resources
+import re
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import (
+    DatabaseError,
+    OperationalError,
+    ProgrammingError,
+)
+
+from spine.errors import Misconfigured, Unavailable
+
+Row = tuple[Any, ...]
+T = TypeVar("T")
+
+DERIVE_VERSION = 1
+"""Raised when derived rows would come out otherwise than by the code before."""
+
+DATABASE = "beleg"
+
+_SETTINGS = {"async_insert": 0, "insert_deduplicate": 0, "max_partitions_per_insert_block": 0}
+# Codes that a running server gives and takes back by itself: time-outs, memory, too many parts,
+# read-only, disk full, network, keeper. Source: ClickHouse, src/Common/ErrorCodes.cpp.
+_PASSING = frozenset(
+    {3, 23, 74, 75, 76, 159, 164, 173, 198, 202, 203, 204, 209, 210, 216, 225, 236, 241, 242, 243}
+    | {252, 279, 285, 286, 319, 342, 364, 394, 425, 439, 499, 516, 574, 693, 700, 735, 999, 1000}
+)
+_MIGRATIONS = "spine.tables"
+_STATEMENT_END = re.compile(r";[ \t]*\n")
+
+
+class Store:
+    """Where rows rest; opened with `Store.open`, used from one event loop.
+
+    Writes and reads have a connection each, so that a question does not wait for a batch."""
+
+    def __init__(self, writer: Client, reader: Client, path: Path | None) -> None:
+        self._writer = writer
+        self._reader = reader
+        self.path = path
+
+    @classmethod
+    async def open(cls, url: str, data_dir: Path) -> "Store":
+        """Open the store and its database. Raises: Misconfigured, Unavailable."""
+        if url == "embedded":
+            return await asyncio.to_thread(cls._open_embedded, data_dir)
+        return await asyncio.to_thread(cls._open_remote, url)
+
+    @classmethod
+    def _open_embedded(cls, data_dir: Path) -> "Store":
+        path = data_dir.resolve() / "store"
+        path.mkdir(parents=True, exist_ok=True)
+        _use_temporary(data_dir.resolve() / "tmp")
+        try:
+            writer = clickhouse_connect.get_client(dsn=f"chdb://{path}")
+            writer.command(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
+            clients = [
+                clickhouse_connect.get_client(
+                    dsn=f"chdb://{path}", database=DATABASE, settings=settings
+                )
+                for settings in (_SETTINGS, {})
+            ]
+        except (DatabaseError, ProgrammingError) as error:
+            raise Misconfigured(
+                "data_dir",
+                f"the store {path} cannot be opened, is another process using it? {error}",
+            ) from error
+        writer.close()
+        return cls(clients[0], clients[1], path)
+
+    @classmethod
+    def _open_remote(cls, url: str) -> "Store":
+        parts = urlsplit(url)
+        database = parts.path.strip("/") or DATABASE
+        options: dict[str, Any] = {
+            "host": parts.hostname or "127.0.0.1",
+            "port": parts.port or 8123,
+            "username": unquote(parts.username or "default"),
+            "password": unquote(parts.password or ""),
+            "secure": parts.scheme == "clickhouses",
+            "autogenerate_session_id": False,
+            "connect_timeout": 5,
+            "send_receive_timeout": 300,
+        }
+        with _translated():
+            first = clickhouse_connect.get_client(**options, database="default")
+            first.command(f"CREATE DATABASE IF NOT EXISTS {database}")
+            first.close()
+            clients = [
+                clickhouse_connect.get_client(**options, database=database, settings=settings)
+                for settings in (_SETTINGS, {})
+            ]
+        return cls(clients[0], clients[1], None)
+
+    @classmethod
+    async def ask(cls, address: str) -> "Store":
+        """Open the embedded store of a running process for questions, through its read endpoint.
+
+        Raises: Unavailable."""
+        host, port = address.rsplit(":", 1)
+
+        def connect() -> Client:
+            with _translated():
+                return clickhouse_connect.get_client(
+                    host=host.strip("[]"),
+                    port=int(port),
+                    database=DATABASE,
+                    autogenerate_session_id=False,
+                )
+
+        reader = await asyncio.to_thread(connect)
+        return cls(reader, reader, None)
+
+    async def insert(self, table: str, columns: Mapping[str, Sequence[Any]]) -> None:
+        """Insert rows given as columns of equal length; nothing when there are none.
+
+        Raises: Unavailable; rows may then be there or not, and inserting them again is safe."""
+        if not next(iter(columns.values()), ()):
+            return
+        names, values = list(columns), list(columns.values())
+        await self._in_thread(
+            lambda: self._writer.insert(table, values, column_names=names, column_oriented=True)
+        )
+
+    async def command(self, sql: str) -> None:
+        """Run a statement that writes. Raises: Unavailable."""
+        await self._in_thread(lambda: self._writer.command(sql))
+
+    async def select(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
+        """Ask a question. Raises: Unavailable."""
+        return await self._in_thread(lambda: self._select(self._reader, sql, parameters))
+
+    async def select_after_write(self, sql: str) -> list[Row]:
+        """Ask on the writing connection: what was inserted before is seen. Raises: Unavailable."""
+        return await self._in_thread(lambda: self._select(self._writer, sql, None))
+
+    @staticmethod
+    def _select(client: Client, sql: str, parameters: Mapping[str, Any] | None) -> list[Row]:
+        return [
+            tuple(row) for row in client.query(sql, parameters=dict(parameters or {})).result_rows
+        ]
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        def guarded() -> T:
+            with _translated():
+                return work()
+
+        return await asyncio.to_thread(guarded)
+
+    async def ready(self) -> None:
+        """Return if the store answers. Raises: Unavailable."""
+        await self.select("SELECT 1")
+
+    async def migrate(self, say: Callable[[str], None]) -> None:
+        """Bring the tables to this program's version; safe to repeat. Raises: Misconfigured."""
+        await self.command(
+            "CREATE TABLE IF NOT EXISTS migrations (number UInt32, name String,"
+            " applied_at DateTime64(3, 'UTC')) ENGINE = ReplacingMergeTree ORDER BY number"
+        )
+        done = {row[0] for row in await self.select("SELECT number FROM migrations")}
+        known = migrations()
+        _refuse_newer(done, known)
+        for number, (name, text) in known.items():
+            if number in done:
+                continue
+            say(f"migration {name}")
+            for statement in statements(text):
+                await self.command(statement)
+            await self.command(f"INSERT INTO migrations SELECT {number}, '{name}', now64(3, 'UTC')")
+        await self.command(
+            f"INSERT INTO derive_versions SELECT {DERIVE_VERSION}, now64(3, 'UTC')"
+            f" WHERE {DERIVE_VERSION} > (SELECT max(version) FROM derive_versions)"
+        )
+
+    async def check_version(self) -> None:
+        """Return if this program and the store's tables fit. Raises: Misconfigured."""
+        known = migrations()
+        if not await self.select(
+            "SELECT 1 FROM system.tables WHERE database = currentDatabase() AND name = 'migrations'"
+        ):
+            raise Misconfigured("store.url", "the store has no tables yet: run `beleg migrate`")
+        done = {row[0] for row in await self.select("SELECT number FROM migrations")}
+        _refuse_newer(done, known)
+        if missing := set(known) - done:
+            raise Misconfigured(
+                "store.url", f"the store lacks migration {min(missing)}: run `beleg migrate`"
+            )
+        ((version,),) = await self.select("SELECT max(version) FROM derive_versions")
+        if version > DERIVE_VERSION:
+            raise Misconfigured(
+                "store.url",
+                f"its derived rows are of version {version}, this program derives version"
+                f" {DERIVE_VERSION}: run the newer program",
+            )
+
+    async def close(self) -> None:
+        """Let go of both connections."""
+        await asyncio.to_thread(self._writer.close)
+        await asyncio.to_thread(self._reader.close)
+
+
+def migrations() -> dict[int, tuple[str, str]]:
+    """Give every migration this program knows, in order: number → name and SQL."""
+    files = (f for f in importlib.resources.files(_MIGRATIONS).iterdir() if f.name.endswith(".sql"))
+    named = sorted((f.name.removesuffix(".sql"), f.read_text("utf-8")) for f in files)
+    return {int(name.split("_")[0]): (name, text) for name, text in named}
+
+
+def statements(text: str) -> list[str]:
+    """Cut a migration into its statements; each ends with a semicolon at the end of a line."""
+    return [part.strip() for part in _STATEMENT_END.split(text + "\n") if part.strip()]
+
+
+def packed(digests: Iterable[bytes]) -> str:
+    """Write 16-byte digests as a set for `IN (…)`.
+
+    A list of literals would cost 7 µs each to parse; one base64 text does not."""
+    blob = base64.b64encode(b"".join(digests)).decode()
+    return (
+        "(SELECT reinterpretAsFixedString(arrayJoin("
+        f"reinterpret(base64Decode('{blob}'), 'Array(UInt128)'))))"
+    )
+
+
+def _refuse_newer(done: set[int], known: Mapping[int, object]) -> None:
+    if done - set(known):
+        raise Misconfigured(
+            "store.url", "the store was migrated by a newer version of Beleg; run that version"
+        )
+
+
+def _use_temporary(path: Path) -> None:
+    # The driver's chDB backend writes each insert to a temporary file and leaves it behind when
+    # the process is killed. Event bytes must not lie outside data_dir, nor stay there.
+    path.mkdir(parents=True, exist_ok=True)
+    for leftover in path.iterdir():
+        leftover.unlink()
+    tempfile.tempdir = str(path)
+
+
+@contextlib.contextmanager
+def _translated() -> Any:
+    try:
+        yield
+    except OperationalError as error:
+        raise Unavailable(f"the store cannot be reached: {_brief(error)}", 2) from error
+    except DatabaseError as error:
+        if getattr(error, "code", None) in _PASSING:
+            raise Unavailable(f"the store cannot take this now: {_brief(error)}", 2) from error
+        raise
+
+
+def _brief(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,250 @@
+"""A real Apache Kafka for the tests: one node, from Maven Central, ended with its starter.
+
+Needs Java 17 or newer and Maven. The jars are fetched once and kept in the user's cache directory.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+KAFKA_VERSION = "4.3.1"
+
+_POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>test</groupId><artifactId>broker</artifactId><version>1</version>
+  <dependencies>
+    <dependency><groupId>org.apache.kafka</groupId>
+      <artifactId>kafka_2.13</artifactId><version>{KAFKA_VERSION}</version></dependency>
+    <dependency><groupId>org.apache.kafka</groupId>
+      <artifactId>kafka-tools</artifactId><version>{KAFKA_VERSION}</version></dependency>
+    <dependency><groupId>org.apache.logging.log4j</groupId>
+      <artifactId>log4j-slf4j-impl</artifactId><version>2.25.4</version></dependency>
+  </dependencies>
+</project>
+"""
+
+_LOGGING = """rootLogger.level = warn
+rootLogger.appenderRef.console.ref = console
+appender.console.type = Console
+appender.console.name = console
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %d %p %c %m%n
+"""
+
+_SETTINGS = """process.roles=broker,controller
+node.id=1
+controller.quorum.bootstrap.servers=127.0.0.1:{controller_port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+log.dirs={directory}/data
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+auto.create.topics.enable=false
+num.network.threads=2
+num.io.threads=2
+"""
+
+_HEAP = ("-Xms384m", "-Xmx384m", "-XX:+UseG1GC", "-Djava.awt.headless=true")
+
+
+def what_is_missing() -> str | None:
+    """One line about what must be installed, None if a broker can be started."""
+    java, maven = shutil.which("java"), shutil.which("mvn")
+    if java is None or maven is None:
+        return "Kafka tests need Java 17 or newer and Maven: install a JDK and mvn"
+    answer = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
+    version = answer.stderr.partition('"')[2].partition('"')[0].partition(".")[0]
+    if not version.isdigit() or int(version) < 17:
+        return f"Kafka tests need Java 17 or newer, java -version says {version or 'nothing'}"
+    return None
+
+
+def kafka_jars() -> Path:
+    """The directory with Kafka's jars; complete, whoever else is fetching them at the same time."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "beleg-test"
+    jars = cache / f"kafka-{KAFKA_VERSION}"
+    if jars.is_dir():
+        return jars
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache) as name:
+        directory = Path(name)
+        (directory / "pom.xml").write_text(_POM)
+        subprocess.run(
+            [
+                *("mvn", "-q", "-B", "dependency:copy-dependencies"),
+                *("-DincludeScope=runtime", "-DoutputDirectory=libs"),
+            ],
+            cwd=directory,
+            check=True,
+        )
+        try:
+            (directory / "libs").rename(jars)
+        except OSError:
+            if not jars.is_dir():  # else another run was faster, and has the same
+                raise
+    return jars
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports nobody listens on now, all different."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+class Broker:
+    """One Kafka node on loopback, with its own data, that can be killed and started again."""
+
+    def __init__(self) -> None:
+        self._jars = kafka_jars()
+        self._directory = Path(tempfile.mkdtemp(prefix="beleg-kafka-"))
+        self.port, self._controller_port = free_ports(2)
+        self._process: subprocess.Popen[bytes] | None = None
+        (self._directory / "log4j2.properties").write_text(_LOGGING)
+        (self._directory / "server.properties").write_text(
+            _SETTINGS.format(
+                port=self.port,
+                controller_port=self._controller_port,
+                directory=self._directory,
+            )
+        )
+        cluster = self._storage_tool("random-uuid").strip().splitlines()[-1]
+        self._storage_tool(
+            "format",
+            "--standalone",
+            "-t",
+            cluster,
+            "-c",
+            str(self._directory / "server.properties"),
+        )
+
+    @property
+    def servers(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Return once the broker takes connections."""
+        self.launch()
+        self.wait_until_listening()
+
+    def launch(self) -> None:
+        """Start the broker without waiting for it.
+
+        From the main thread only: the leash of the process is the thread that started it."""
+        with (self._directory / "broker.log").open("ab") as output:
+            self._process = subprocess.Popen(
+                self._java("kafka.Kafka", str(self._directory / "server.properties")),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=self._directory,
+            )
+
+    def wait_until_listening(self) -> None:
+        process = self._running()
+        give_up_at = time.monotonic() + 60
+        while not self._listens():
+            if process.poll() is not None or time.monotonic() > give_up_at:
+                raise RuntimeError("Kafka did not start:\n" + self.log())
+            time.sleep(0.1)
+
+    def kill(self) -> None:
+        """End the broker as a power cut would."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End the broker in an orderly way."""
+        self._end(signal.SIGTERM)
+
+    def pause(self) -> None:
+        """Let the broker hold its connections and answer nothing."""
+        self._running().send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._running().send_signal(signal.SIGCONT)
+
+    def ensure_running(self) -> None:
+        """Undo what a test did to the broker: start it, or let it go on."""
+        if self._process is None:
+            self.start()
+        else:
+            self.resume()
+
+    def close(self) -> None:
+        """End the broker and remove its data."""
+        if self._process is not None:
+            self.kill()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def log(self) -> str:
+        return (self._directory / "broker.log").read_text(errors="replace")[-4000:]
+
+    def _end(self, how: signal.Signals) -> None:
+        process = self._running()
+        process.send_signal(how)
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        self._process = None
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise RuntimeError("the broker is not running")
+        return self._process
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def _java(self, *arguments: str) -> list[str]:
+        logging = f"-Dlog4j2.configurationFile={self._directory / 'log4j2.properties'}"
+        # A test run that is killed takes its broker with it, where the system can do that.
+        leash = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+        return [*leash, "java", *_HEAP, logging, "-cp", f"{self._jars}/*", *arguments]
+
+    def _storage_tool(self, *arguments: str) -> str:
+        return subprocess.run(
+            self._java("kafka.tools.StorageTool", *arguments),
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+
+@contextmanager
+def fresh_topic() -> Iterator[str]:
+    """A topic name nobody used before; the topic, if it is made, goes with the broker."""
+    yield f"test-{uuid.uuid4().hex[:12]}"
+
+
+@contextmanager
+def running_broker() -> Iterator[Broker]:
+    """A broker for a while, ended whatever happens in it."""
+    broker = Broker()
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.close()
