@@ -84,7 +84,9 @@ def _fields(struct: type[msgspec.Struct]) -> list[tuple[str, Any]]:
 def _setting(section: str, struct: type[msgspec.Struct], name: str, hint: Any) -> Setting:
     default = struct.__struct_defaults__[struct.__struct_fields__.index(name)]
     (meta,) = [each for each in get_args(hint) if isinstance(each, msgspec.Meta)]
-    limits = [f"{sign} {getattr(meta, key):,}" for key, sign in _LIMITS if getattr(meta, key) is not None]
+    limits = [
+        f"{sign} {getattr(meta, key):,}" for key, sign in _LIMITS if getattr(meta, key) is not None
+    ]
     return Setting(section, name, _toml(default), ", ".join(limits), meta.description or "")
 
 
@@ -96,8 +98,7 @@ def _toml(value: object) -> str:
 
 def settings_table() -> str:
     rows = (
-        (f"`{'.'.join(filter(None, (one.section, one.name)))}`", f"`{one.value}`", one.limits)
-        + (one.says,)
+        (f"`{f'{one.section}.{one.name}'.lstrip('.')}`", f"`{one.value}`", one.limits, one.says)
         for one in settings()
     )
     return table(("key", "default", "limits", "meaning"), rows)
@@ -143,7 +144,9 @@ def metric_names() -> frozenset[str]:
     families = Metrics("0").registry.collect()
     names = {family.name for family in families}
     return frozenset(
-        f"{name}{suffix}" for name in names for suffix in ("", "_total", "_bucket", "_sum", "_count")
+        f"{name}{suffix}"
+        for name in names
+        for suffix in ("", "_total", "_bucket", "_sum", "_count")
     )
 
 
@@ -159,7 +162,9 @@ def commands() -> str:
 
 def consent() -> str:
     rules = load("eu")
-    rows = ((f"`{r.id}`", _who(r.events), _granted(r.needs), _done(r), r.source) for r in rules.rule)
+    rows = (
+        (f"`{r.id}`", _who(r.events), _granted(r.needs), _done(r), r.source) for r in rules.rule
+    )
     head = ("rule", "events", "visitor has granted", "what happens", "legal source")
     return f"Version {rules.version}.\n\n{table(head, rows)}\n{_needs(rules)}"
 
