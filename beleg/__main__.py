@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 def main() -> None:
     """Run the command line; every known trouble becomes one sentence and exit code 2."""
+    configure_logging()
     try:
         cli(standalone_mode=False)
     except Misconfigured as trouble:
@@ -88,7 +89,6 @@ def run(settings: Callable[[], Settings], demo: bool) -> None:
         raise Misconfigured(
             "log.url", "`beleg run` is for one machine; with Kafka use `collect` and `process`"
         )
-    configure_logging()
     house = House(chosen, "run")
     sys.exit(_run(house.live(show_demo if demo else None)))
 
@@ -112,7 +112,6 @@ def _live(settings: Settings, role: str) -> int:
         raise Misconfigured(
             "log.url", f"`beleg {role}` needs kafka://…; on one machine use `beleg run`"
         )
-    configure_logging()
     return _run(House(settings, role).live())
 
 

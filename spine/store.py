@@ -99,14 +99,20 @@ class Store:
             "connect_timeout": 5,
             "send_receive_timeout": 300,
         }
-        with _translated():
-            first = clickhouse_connect.get_client(**options, database="default")
-            first.command(f"CREATE DATABASE IF NOT EXISTS {database}")
-            first.close()
-            clients = [
-                clickhouse_connect.get_client(**options, database=database, settings=settings)
-                for settings in (_SETTINGS, {})
-            ]
+        try:
+            with _translated():
+                first = clickhouse_connect.get_client(**options, database="default")
+                first.command(f"CREATE DATABASE IF NOT EXISTS {database}")
+                first.close()
+                clients = [
+                    clickhouse_connect.get_client(**options, database=database, settings=settings)
+                    for settings in (_SETTINGS, {})
+                ]
+        except Unavailable as trouble:
+            where = f"{options['host']}:{options['port']}"
+            raise Unavailable(
+                f"store.url: no ClickHouse answers at {where} ({trouble.what})", 5
+            ) from trouble
         return cls(clients[0], clients[1], None)
 
     @classmethod
