@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-import uuid
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -16,7 +15,7 @@ from spine.kafka_log import KafkaLog
 from spine.kafka_read import Pace
 from spine.kafka_topic import KafkaTopic
 from spine.log import Batch, Bounds, Entry, Log, Record
-from tests.kafka_broker import Broker
+from tests.kafka_broker import Broker, fresh_topic
 
 
 class OpenLog(Protocol):
@@ -29,7 +28,7 @@ class OpenLog(Protocol):
 
 def open_kafka(request: pytest.FixtureRequest) -> OpenLog:
     broker: Broker = request.getfixturevalue("kafka_broker")
-    topic = KafkaTopic(broker.servers, f"test-{uuid.uuid4().hex[:12]}", partitions=3)
+    topic = KafkaTopic(broker.servers, fresh_topic(), partitions=3)
 
     @asynccontextmanager
     async def opened(
