@@ -177,12 +177,10 @@ async def test_a_batch_waits_batch_wait_ms_after_its_first_record_and_no_longer(
         reading = asyncio.create_task(take(log, 2))
         await asyncio.sleep(0.1)
         await log.append([Entry(0, b"first")])
-        started_at = time.monotonic()
         await asyncio.sleep(0.2)
         await log.append([Entry(0, b"second")])
-        (batch,) = await reading
+        (batch,) = await asyncio.wait_for(reading, 10)  # a Kafka group takes its time to form
         assert [record.value for record in batch.records] == [b"first", b"second"]
-        assert time.monotonic() - started_at < 10  # the first of a Kafka group takes its time
 
 
 async def test_ranges_cover_exactly_the_records(open_log: OpenLog) -> None:
