@@ -10,6 +10,7 @@ from typing import Protocol
 
 import pytest
 
+from spine.embedded_log import EmbeddedLog
 from spine.errors import Misconfigured, Unavailable
 from spine.kafka_log import KafkaLog
 from spine.kafka_read import Pace
@@ -45,14 +46,13 @@ def open_kafka(request: pytest.FixtureRequest) -> OpenLog:
 
 
 def open_embedded(request: pytest.FixtureRequest) -> OpenLog:
-    embedded_log = pytest.importorskip("spine.embedded_log")
     path: Path = request.getfixturevalue("tmp_path") / "log.sqlite"
 
     @asynccontextmanager
     async def opened(
         *, batch_records: int = 10_000, batch_wait_ms: int = 200
     ) -> AsyncIterator[Log]:
-        log = await embedded_log.EmbeddedLog.open(
+        log = await EmbeddedLog.open(
             path,
             batch_records=batch_records,
             batch_wait_ms=batch_wait_ms,

@@ -82,7 +82,8 @@ async def test_what_is_inserted_is_read_back_and_seen_at_once(store: Store) -> N
         },
     )
     rows = await store.select_after_write(
-        "SELECT id, toUnixTimestamp64Milli(at), toUInt16(day), amount, text, tags FROM t ORDER BY id"
+        "SELECT id, toUnixTimestamp64Milli(at), toUInt16(day), amount, text, tags FROM t"
+        " ORDER BY id"
     )
     assert [bytes(row[0]) for row in rows] == digests
     assert {row[1:3] for row in rows} == {(1_764_000_000_123, 20_000)}
@@ -100,6 +101,14 @@ async def test_parameters_are_data_and_never_sql(store: Store) -> None:
     assert await store.select("SELECT {text:String}", {"text": evil}) == [(evil,)]
 
 
+async def test_a_batch_of_any_size_fits_into_a_statement(store: Store) -> None:
+    digests = [number.to_bytes(16, "little") for number in range(100_000)]
+    ((count,),) = await store.select_after_write(
+        f"SELECT count() FROM numbers(3) WHERE toFixedString('x', 16) NOT IN {packed(digests)}"
+    )
+    assert count == 3
+
+
 async def test_an_insert_over_hundreds_of_days_is_one_insert(store: Store) -> None:
     await store.command(
         "CREATE TABLE days (at DateTime64(3, 'UTC')) ENGINE = MergeTree"
@@ -111,7 +120,7 @@ async def test_an_insert_over_hundreds_of_days_is_one_insert(store: Store) -> No
 
 
 async def test_a_wrong_statement_is_a_bug_and_not_weather(store: Store) -> None:
-    with pytest.raises(Exception, match="UNKNOWN_TABLE|nowhere") as trouble:
+    with pytest.raises(Exception, match="UNKNOWN_TABLE") as trouble:
         await store.select("SELECT * FROM nowhere")
     assert not isinstance(trouble.value, Unavailable)
 

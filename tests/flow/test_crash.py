@@ -1,4 +1,4 @@
-"""Kill any process at any moment: nothing acknowledged is lost, nothing counts twice (P1–P3)."""
+"""Kill any process at any moment: nothing acknowledged is lost, nothing counts twice (P1 to P3)."""
 
 import asyncio
 import random
