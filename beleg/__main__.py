@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import click
 import uvloop
 
+from beleg import check as checks
 from beleg import commands
 from beleg.house import House
 from beleg.run_demo import demo_settings, show_demo
@@ -126,7 +127,7 @@ def migrate(settings: Callable[[], Settings]) -> None:
 @click.pass_obj
 def check(settings: Callable[[], Settings]) -> None:
     """Check settings, consent rules, log and store. Changes nothing."""
-    sys.exit(_run(commands.check(settings(), click.echo)))
+    sys.exit(_run(checks.check(settings(), click.echo)))
 
 
 @cli.command()

@@ -104,7 +104,8 @@ async def test_parameters_are_data_and_never_sql(store: Store) -> None:
 async def test_a_batch_of_any_size_fits_into_a_statement(store: Store) -> None:
     digests = [number.to_bytes(16, "little") for number in range(100_000)]
     ((count,),) = await store.select_after_write(
-        f"SELECT count() FROM numbers(3) WHERE toFixedString('xxxxxxxxxxxxxxxx', 16) NOT IN {packed(digests)}"
+        "SELECT count() FROM numbers(3)"
+        f" WHERE toFixedString('xxxxxxxxxxxxxxxx', 16) NOT IN {packed(digests)}"
     )
     assert count == 3
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flow.houses import SITE, Process, embedded_house
+from tests.flow.houses import SITE, Process, embedded_house, kafka_house
 from tests.kafka_broker import Broker
 
 
@@ -113,3 +113,23 @@ def test_log_lines_are_json_and_never_carry_a_key(tmp_path: Path) -> None:
         assert process.end() == 0
         assert all(line.startswith("{") for line in process.lines)
         assert not any("sk_flow" in line for line in process.lines)
+
+
+def test_check_warns_of_a_topic_that_one_broker_could_lose(
+    tmp_path: Path, kafka_broker: Broker
+) -> None:
+    with kafka_house(tmp_path, kafka_broker) as house:
+        checked = house.run("check").stdout
+        assert "1 replica(s): keep 3" in checked
+        assert "min.insync.replicas is 1" in checked
+        assert "takes writes" in checked
+
+
+def test_check_does_not_make_the_topic_it_misses(tmp_path: Path, kafka_broker: Broker) -> None:
+    env = {
+        "BELEG__LOG__URL": f"kafka://{kafka_broker.servers}",
+        "BELEG__LOG__TOPIC": f"missing-{time.time_ns()}",
+        "BELEG__STORE__URL": "clickhouse://127.0.0.1:9/beleg",
+    }
+    for _ in range(2):
+        refused(beleg("check", cwd=tmp_path, **env), "log.topic", "beleg migrate")
