@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import click
 import uvloop
 
+from beleg import check as checks
 from beleg import commands
 from beleg.house import House
 from beleg.run_demo import demo_settings, show_demo
@@ -25,6 +26,7 @@ T = TypeVar("T")
 
 def main() -> None:
     """Run the command line; every known trouble becomes one sentence and exit code 2."""
+    configure_logging()
     try:
         cli(standalone_mode=False)
     except Misconfigured as trouble:
@@ -88,7 +90,6 @@ def run(settings: Callable[[], Settings], demo: bool) -> None:
         raise Misconfigured(
             "log.url", "`beleg run` is for one machine; with Kafka use `collect` and `process`"
         )
-    configure_logging()
     house = House(chosen, "run")
     sys.exit(_run(house.live(show_demo if demo else None)))
 
@@ -112,7 +113,6 @@ def _live(settings: Settings, role: str) -> int:
         raise Misconfigured(
             "log.url", f"`beleg {role}` needs kafka://…; on one machine use `beleg run`"
         )
-    configure_logging()
     return _run(House(settings, role).live())
 
 
@@ -127,7 +127,7 @@ def migrate(settings: Callable[[], Settings]) -> None:
 @click.pass_obj
 def check(settings: Callable[[], Settings]) -> None:
     """Check settings, consent rules, log and store. Changes nothing."""
-    sys.exit(_run(commands.check(settings(), click.echo)))
+    sys.exit(_run(checks.check(settings(), click.echo)))
 
 
 @cli.command()

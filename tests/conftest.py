@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -26,3 +27,9 @@ def clickhouse_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serv
     """The real engine behind ClickHouse's HTTP interface, writable, one for the whole session."""
     with started(tmp_path_factory.mktemp("clickhouse"), "--writable") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def chdb_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The one directory chDB may have open in this process."""
+    return tmp_path_factory.mktemp("chdb")
