@@ -151,11 +151,10 @@ def metric_names() -> frozenset[str]:
 
 
 def commands() -> str:
-    context = click.Context(cli, info_name="beleg", terminal_width=100, max_content_width=100)
+    context = click.Context(cli, info_name="beleg", terminal_width=100, **cli.context_settings)
     parts = ["```text\n", cli.get_help(context), "\n```\n"]
     for name, command in cli.commands.items():
-        inner = click.Context(command, parent=context, info_name=name, max_content_width=100)
-        inner.terminal_width = 100
+        inner = click.Context(command, parent=context, info_name=name, terminal_width=100)
         parts += [f"\n## beleg {name}\n\n```text\n", command.get_help(inner), "\n```\n"]
     return "".join(parts)
 
