@@ -22,14 +22,15 @@ def client_of(server: Server, **options: Any) -> closing[Client]:
 
 
 @contextmanager
-def started(path: Path, *options: str) -> Iterator[Server]:
+def started(path: Path, *options: str, port: int = 0) -> Iterator[Server]:
     """Serve a chDB directory from a process of its own: chDB takes one directory per process."""
-    command = [sys.executable, "-m", "reports.endpoint", str(path), "--listen", "127.0.0.1:0"]
+    where = f"127.0.0.1:{port}"
+    command = [sys.executable, "-m", "reports.endpoint", str(path), "--listen", where]
     with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
-            host, _, port = process.stdout.readline().strip().rpartition(":")
-            yield Server(host, int(port))
+            host, _, bound = process.stdout.readline().strip().rpartition(":")
+            yield Server(host, int(bound))
         finally:
             process.terminate()
             assert process.wait(timeout=30) == 0

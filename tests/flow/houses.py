@@ -75,9 +75,12 @@ class Process:
 class House:
     """A whole Beleg; `roles` are its processes, each of which can be killed and started again."""
 
-    def __init__(self, config: Path, roles: tuple[str, ...], store: Server | None) -> None:
+    def __init__(
+        self, config: Path, roles: tuple[str, ...], server: ExitStack, store: Server | None = None
+    ) -> None:
         self.config = config
         self.store = store
+        self._server = server
         self.running: dict[str, Process] = {role: Process(config, role) for role in roles}
         self.addresses: dict[str, str] = {}
         for role in roles:
@@ -138,6 +141,16 @@ class House:
         assert done.stdout, done.stderr
         return dict(json.loads(done.stdout))
 
+    def stop_store(self) -> None:
+        """Take the ClickHouse of the many-machines mode away."""
+        self._server.close()
+
+    def start_store(self) -> None:
+        """Bring it back, with its data, where it was."""
+        assert self.store is not None
+        path = self.config.parent / "server"
+        self._server.enter_context(started(path, "--writable", port=self.store.port))
+
     def close(self) -> None:
         for process in self.running.values():
             if process.popen.poll() is None:
@@ -157,7 +170,7 @@ processors.batch_wait_ms = 200
 {extra}
 {SITE}"""
     )
-    house = House(config, ("run",), None)
+    house = House(config, ("run",), ExitStack())
     try:
         yield house
     finally:
@@ -169,25 +182,25 @@ def kafka_house(directory: Path, broker: Broker, extra: str = "") -> Iterator[Ho
     """`beleg collect` and `beleg process` on a real Kafka and the ClickHouse HTTP protocol."""
     topic = f"collected-{uuid.uuid4().hex[:8]}"
     config = directory / "beleg.toml"
-    with started(directory / "server", "--writable") as server:
+    with ExitStack() as stack:
+        server = stack.enter_context(started(directory / "server", "--writable"))
         config.write_text(
             f"""data_dir = "{directory / "data"}"
 collector.listen = "127.0.0.1:0"
 admin.listen = "127.0.0.1:0"
 processors.batch_wait_ms = 200
 {extra}
-[log]
-url = "kafka://{broker.servers}"
-topic = "{topic}"
-group = "{topic}"
-partitions = 3
-[store]
-url = "clickhouse://{server.host}:{server.port}/beleg"
+log.url = "kafka://{broker.servers}"
+log.topic = "{topic}"
+log.group = "{topic}"
+log.partitions = 3
+store.url = "clickhouse://{server.host}:{server.port}/beleg"
 {SITE}"""
         )
         command = [sys.executable, "-m", "beleg", "--config", str(config), "migrate"]
-        subprocess.run(command, check=True, timeout=60, capture_output=True)
-        house = House(config, ("collect", "process"), server)
+        done = subprocess.run(command, check=False, timeout=60, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        house = House(config, ("collect", "process"), stack, server)
         try:
             yield house
         finally:
