@@ -155,10 +155,10 @@ def _said(kind: msgspec.inspect.Type) -> str:
             return f"text ≤ {most}"
         case msgspec.inspect.StrType(pattern=None, min_length=least, max_length=most):
             return f"text {least}–{most}"
-        case msgspec.inspect.StrType(pattern=r"^[^\x00-\x1f\x7f]{1,64}$"):
-            return "text 1–64, printable"
-        case msgspec.inspect.StrType(pattern="^[0-9a-f]{64}$"):
+        case msgspec.inspect.StrType(pattern=str(form)) if "0-9a-f]{64}" in form:
             return "64 hex digits"
+        case msgspec.inspect.StrType(pattern=str(form)) if r"[^\x00-\x1f\x7f]" in form:
+            return "text 1–64, printable" if "{1,64}" in form or kind.max_length == 64 else form
         case msgspec.inspect.IntType(ge=None):
             return "whole number"
         case msgspec.inspect.IntType(ge=least, le=most):
