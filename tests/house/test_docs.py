@@ -151,14 +151,14 @@ def _needed(kind: msgspec.inspect.Type) -> msgspec.inspect.Type:
 
 def _said(kind: msgspec.inspect.Type) -> str:
     match kind:
-        case msgspec.inspect.StrType(pattern=None, min_length=None, max_length=most):
-            return f"text ≤ {most}"
-        case msgspec.inspect.StrType(pattern=None, min_length=least, max_length=most):
-            return f"text {least}–{most}"
         case msgspec.inspect.StrType(pattern=str(form)) if "0-9a-f]{64}" in form:
             return "64 hex digits"
         case msgspec.inspect.StrType(pattern=str(form)) if r"[^\x00-\x1f\x7f]" in form:
             return "text 1–64, printable" if "{1,64}" in form or kind.max_length == 64 else form
+        case msgspec.inspect.StrType(min_length=None, max_length=most):
+            return f"text ≤ {most}"
+        case msgspec.inspect.StrType(min_length=least, max_length=most):
+            return f"text {least}–{most}"
         case msgspec.inspect.IntType(ge=None):
             return "whole number"
         case msgspec.inspect.IntType(ge=least, le=most):
