@@ -13,7 +13,7 @@ from array import array
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from itertools import count, islice
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 import orjson
@@ -126,8 +126,7 @@ class _Connection(asyncio.Protocol):
         self._post: _Post | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._post is not None:
@@ -155,8 +154,8 @@ class _Connection(asyncio.Protocol):
 def _posts(order: Order) -> Iterator[tuple[int, bytes]]:
     head = (
         f"POST /v1/events HTTP/1.1\r\nHost: {order.address}\r\nContent-Type: application/json\r\n"
-        f"Authorization: Bearer {order.key}\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:145.0)"
-        " Gecko/20100101 Firefox/145.0\r\nAccept: */*\r\nContent-Length: "
+        f"Authorization: Bearer {order.key}\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64;"
+        " rv:145.0) Gecko/20100101 Firefox/145.0\r\nAccept: */*\r\nContent-Length: "
     ).encode()
     if order.events is None:
         bodies = [
