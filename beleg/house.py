@@ -24,8 +24,6 @@ from collector.tally import Tallies, flush_for_ever
 from processors import ledger
 from processors.loop import Processor
 from processors.sites import enter_sites, sites_of
-from reports.endpoint import serve
-from reports.engine import Limits
 from spine.embedded_log import EmbeddedLog
 from spine.errors import Misconfigured, Unavailable
 from spine.kafka_log import KafkaLog
@@ -176,6 +174,10 @@ class House:
         self._drains.append(drain)
 
     async def _build_endpoint(self, path: Path, store: StoreSettings) -> None:
+        # Loads chDB's library, 250 MB resident: not for a process that has no store of its own.
+        from reports.endpoint import serve  # noqa: PLC0415
+        from reports.engine import Limits  # noqa: PLC0415
+
         limits = Limits(
             max_execution_time_s=round(store.query_timeout_s),
             max_memory_bytes=store.query_memory_bytes,
