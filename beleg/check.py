@@ -26,7 +26,7 @@ async def check(settings: Settings, say: Say) -> int:
     async with opened_books(settings) as store:
         await store.check_version()
         say("store: reachable, tables are of this version")
-        async with opened_log(settings) as log:
+        async with opened_log(settings, appends=True) as log:
             await log.ready()
             await ledger.log_id_of(store, log, own_log_id(log))
             say(f"log: {log.name} takes writes and is the one the store has read")

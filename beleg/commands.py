@@ -34,9 +34,11 @@ _MAX_LINE_BYTES = 1_048_576
 
 
 @contextlib.asynccontextmanager
-async def opened_log(settings: Settings) -> AsyncIterator[EmbeddedLog | KafkaLog]:
+async def opened_log(
+    settings: Settings, *, appends: bool = False
+) -> AsyncIterator[EmbeddedLog | KafkaLog]:
     """Open the log, and close it at the end. Raises: Misconfigured, Unavailable."""
-    log = await open_log(settings)
+    log = await open_log(settings, appends=appends)
     try:
         yield log
     finally:
@@ -74,7 +76,7 @@ async def migrate(settings: Settings, say: Say) -> None:
         store = await Store.open(settings.store.url, data_dir)
         try:
             await store.migrate(say)
-            async with opened_log(settings) as log:
+            async with opened_log(settings, appends=True) as log:
                 log_id = await books.register(store, log, own_log_id(log))
                 say(f"log {log_id} is {log.name} with {log.partitions} partition(s)")
             await enter_sites(store, settings.sites)

@@ -48,8 +48,10 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-async def open_log(settings: Settings) -> EmbeddedLog | KafkaLog:
-    """Open the log that the settings name. Raises: Misconfigured, Unavailable."""
+async def open_log(settings: Settings, *, appends: bool = True) -> EmbeddedLog | KafkaLog:
+    """Open the log that the settings name; a Kafka topic is made only for who appends.
+
+    Raises: Misconfigured, Unavailable."""
     log = settings.log
     pace = Pace(settings.processors.batch_records, settings.processors.batch_wait_ms)
     if log.url == "embedded":
@@ -61,6 +63,8 @@ async def open_log(settings: Settings) -> EmbeddedLog | KafkaLog:
             retention_s=log.retention_s,
         )
     kafka = KafkaLog(kafka_topic(log), log.group, pace)
+    if not appends:
+        return kafka
     try:
         await kafka.open()
     except (Unavailable, Misconfigured):
