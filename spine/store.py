@@ -35,7 +35,12 @@ DERIVE_VERSION = 1
 
 DATABASE = "beleg"
 
-_SETTINGS = {"async_insert": 0, "insert_deduplicate": 0, "max_partitions_per_insert_block": 0}
+_SETTINGS = {
+    "async_insert": 0,
+    "insert_deduplicate": 0,
+    "max_partitions_per_insert_block": 0,
+    "max_query_size": 1 << 24,
+}
 # Codes that a running server gives and takes back by itself: time-outs, memory, too many parts,
 # read-only, disk full, network, keeper. Source: ClickHouse, src/Common/ErrorCodes.cpp.
 _PASSING = frozenset(
