@@ -134,13 +134,16 @@ def _other_log(log: Log, partition: int, what: str) -> Misconfigured:
 
 
 async def next_token(store: Store) -> int:
-    """Take a version: above every version entered, after all that this process landed.
+    """Take a version: above every version taken before, after all that this process landed.
 
-    A statement of its own: what is read after it is at least as new as the token."""
-    ((token,),) = await store.select_after_write(
-        "SELECT greatest(toUInt64(toUnixTimestamp64Micro(now64(6))),"
-        " (SELECT max(token) FROM ledger) + 1)"
+    The store remembers it before it is used, so that versions rise even when the clock is put
+    back. Two processes may get the same one: both then read after it was written, and see the
+    same. Shape: microseconds since 1970 while the clock goes forward."""
+    await store.command(
+        "INSERT INTO tokens SELECT 0, greatest(toUInt64(toUnixTimestamp64Micro(now64(6))),"
+        " (SELECT max(token) FROM tokens) + 1)"
     )
+    ((token,),) = await store.select_after_write("SELECT max(token) FROM tokens")
     return int(token)
 
 

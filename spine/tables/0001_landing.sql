@@ -23,6 +23,9 @@ CREATE TABLE ledger (
 ) ENGINE = ReplacingMergeTree(token) ORDER BY (log_id, log_partition, first_offset, next_offset, lost)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1;
 
+-- The versions that were taken; the highest is the last one.
+CREATE TABLE tokens (one UInt8, token UInt64) ENGINE = ReplacingMergeTree(token) ORDER BY one;
+
 CREATE TABLE fates (
     log_id LowCardinality(String), log_partition UInt32, log_offset UInt64 CODEC(Delta, LZ4),
     site LowCardinality(String), received_at DateTime64(3, 'UTC') CODEC(Delta, LZ4),
