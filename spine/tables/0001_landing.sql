@@ -9,7 +9,8 @@ CREATE TABLE sites (
     site String, currency LowCardinality(String), timezone String, updated_at DateTime64(3, 'UTC')
 ) ENGINE = ReplacingMergeTree(updated_at) ORDER BY site;
 
--- Which log a position belongs to. The newest row of a name is the log that is read.
+-- Which log a position belongs to. The oldest row of a name counts: of two processors that enter a
+-- new log at once, the later one takes over what the earlier one wrote.
 CREATE TABLE logs (
     log_id String, name String, partitions UInt32, adopted_at DateTime64(6, 'UTC')
 ) ENGINE = ReplacingMergeTree ORDER BY (name, adopted_at, log_id)
