@@ -75,13 +75,14 @@ async def test_odd_but_readable_values_land(store: Store, site: str) -> None:
         "SELECT fate, count() FROM fates FINAL WHERE log_id = {log_id:String} GROUP BY fate",
         {"log_id": site},
     ) == [("stored", len(odd))]
-    amounts = await store.select(
+    rows = await store.select(
         "SELECT transaction_id, toString(gross) FROM v_orders WHERE site = {site:String}"
         " ORDER BY transaction_id",
         {"site": site},
     )
-    assert dict(amounts)["t0"] == "0"
-    assert dict(amounts)["t4"] == "10"
+    amounts = {str(row[0]): row[1] for row in rows}
+    assert amounts["t0"] == "0"
+    assert amounts["t4"] == "10"
 
 
 def _shortened(value: bytes) -> bytes:
