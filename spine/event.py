@@ -23,7 +23,7 @@ Text = Annotated[str, Meta(max_length=1000)]
 Url = Annotated[str, Meta(max_length=4096)]
 """A URL as the browser had it."""
 
-Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 """A SHA-256 in lower-case hexadecimal."""
 
 Instant = Annotated[datetime, Meta(tz=True)]
@@ -101,7 +101,7 @@ Properties = Annotated[
 ]
 """Anything else, flat."""
 
-EventName = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,64}$")]
+EventName = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,64}\Z")]
 """GA4's names where they fit, any other printable name of up to 64 characters."""
 
 
