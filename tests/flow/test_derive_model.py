@@ -14,7 +14,7 @@ from tests.flow.passage import enter_site, found, rough_passage
 
 START_MS = 1_711_756_800_000  # 2024-03-30 00:00 UTC, the day before clocks change in Berlin
 _PROVE = settings(
-    max_examples=25,
+    max_examples=15,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

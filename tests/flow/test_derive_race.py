@@ -11,7 +11,7 @@ from tests.flow.happenings import DAY_MS, Happening, Order, records
 from tests.flow.passage import enter_site, found, process
 
 START_MS = 1_711_756_800_000
-ROUNDS = 6
+ROUNDS = 4
 
 
 def _told(site: str, chance: random.Random, number: int) -> Happening:
