@@ -24,8 +24,6 @@ from collector.tally import Tallies, flush_for_ever
 from processors import ledger
 from processors.loop import Processor
 from processors.sites import enter_sites, sites_of
-from reports.endpoint import serve
-from reports.engine import Limits
 from spine.embedded_log import EmbeddedLog
 from spine.errors import Misconfigured, Unavailable
 from spine.kafka_log import KafkaLog
@@ -34,7 +32,7 @@ from spine.kafka_topic import KafkaTopic
 from spine.log import Log
 from spine.metrics import Metrics
 from spine.runtime import listen, locked, until_stopped
-from spine.settings import Settings, StoreSettings
+from spine.settings import LogSettings, Settings, StoreSettings
 from spine.store import Store
 
 _logger = structlog.get_logger()
@@ -50,8 +48,10 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-async def open_log(settings: Settings) -> EmbeddedLog | KafkaLog:
-    """Open the log that the settings name. Raises: Misconfigured, Unavailable."""
+async def open_log(settings: Settings, *, appends: bool = True) -> EmbeddedLog | KafkaLog:
+    """Open the log that the settings name; a Kafka topic is made only for who appends.
+
+    Raises: Misconfigured, Unavailable."""
     log = settings.log
     pace = Pace(settings.processors.batch_records, settings.processors.batch_wait_ms)
     if log.url == "embedded":
@@ -62,16 +62,21 @@ async def open_log(settings: Settings) -> EmbeddedLog | KafkaLog:
             max_bytes=log.max_bytes,
             retention_s=log.retention_s,
         )
-    servers = log.url.removeprefix("kafka://")
-    kafka = KafkaLog(
-        KafkaTopic(servers, log.topic, log.partitions, log.append_deadline_ms), log.group, pace
-    )
+    kafka = KafkaLog(kafka_topic(log), log.group, pace)
+    if not appends:
+        return kafka
     try:
         await kafka.open()
     except (Unavailable, Misconfigured):
         await kafka.close()
         raise
     return kafka
+
+
+def kafka_topic(log: LogSettings) -> KafkaTopic:
+    """Give the topic that the settings name."""
+    servers = log.url.removeprefix("kafka://")
+    return KafkaTopic(servers, log.topic, log.partitions, log.append_deadline_ms)
 
 
 def own_log_id(log: EmbeddedLog | KafkaLog) -> str | None:
@@ -173,6 +178,10 @@ class House:
         self._drains.append(drain)
 
     async def _build_endpoint(self, path: Path, store: StoreSettings) -> None:
+        # Loads chDB's library, 250 MB resident: not for a process that has no store of its own.
+        from reports.endpoint import serve  # noqa: PLC0415
+        from reports.engine import Limits  # noqa: PLC0415
+
         limits = Limits(
             max_execution_time_s=round(store.query_timeout_s),
             max_memory_bytes=store.query_memory_bytes,
@@ -203,12 +212,13 @@ class House:
             async with asyncio.timeout(self._settings.processors.drain_deadline_s - _END_LEEWAY_S):
                 for drain in self._drains:
                     await drain()
+                for task in self._tasks:
+                    task.cancel()
+                await asyncio.gather(*self._tasks, return_exceptions=True)
+                await self._stack.aclose()
         except (TimeoutError, Unavailable) as trouble:
             _logger.error("drain is incomplete", why=str(trouble) or "the deadline has passed")
             # Threads of drivers may hang; what is not in the ledger will be read again.
             os._exit(1)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
         _logger.info("drained")
         return 0

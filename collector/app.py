@@ -11,6 +11,7 @@ Invariants:
 import asyncio
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping
 from ipaddress import ip_network
 
@@ -211,10 +212,12 @@ class Collector:
     ) -> None:
         site = source.site
         self._tallies.count(site, day_of(receipt.received_ms, source), admission.results)
-        for result in admission.results:
-            self._metrics.events.labels(site, result.status, result.code or "").inc()
-            if result.outcome:
-                self._metrics.consent_decisions.labels(site, result.rule, result.outcome).inc()
+        # Most results of a request are alike, and finding a counter by its labels is not cheap.
+        alike = Counter([(r.status, r.code or "", r.rule, r.outcome) for r in admission.results])
+        for (status, code, rule, outcome), count in alike.items():
+            self._metrics.events.labels(site, status, code).inc(count)
+            if outcome:
+                self._metrics.consent_decisions.labels(site, rule, outcome).inc(count)
         if claims.sent_at is not None:
             skew_s = receipt.received_ms / 1000 - claims.sent_at.timestamp()
             self._metrics.clock_skew_seconds.observe(skew_s)

@@ -144,4 +144,7 @@ def configure_logging() -> None:
             foreign_pre_chain=shared,
         )
     )
+    # What these say before they raise is said again, better, where the exception is translated.
+    for library in ("clickhouse_connect", "aiokafka"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)

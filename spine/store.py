@@ -35,7 +35,12 @@ DERIVE_VERSION = 1
 
 DATABASE = "beleg"
 
-_SETTINGS = {"async_insert": 0, "insert_deduplicate": 0, "max_partitions_per_insert_block": 0}
+_SETTINGS = {
+    "async_insert": 0,
+    "insert_deduplicate": 0,
+    "max_partitions_per_insert_block": 0,  # a backfill reaches over years of days
+    "max_query_size": 1 << 28,  # the keys a batch touched travel inside the statement
+}
 # Codes that a running server gives and takes back by itself: time-outs, memory, too many parts,
 # read-only, disk full, network, keeper. Source: ClickHouse, src/Common/ErrorCodes.cpp.
 _PASSING = frozenset(
@@ -99,14 +104,20 @@ class Store:
             "connect_timeout": 5,
             "send_receive_timeout": 300,
         }
-        with _translated():
-            first = clickhouse_connect.get_client(**options, database="default")
-            first.command(f"CREATE DATABASE IF NOT EXISTS {database}")
-            first.close()
-            clients = [
-                clickhouse_connect.get_client(**options, database=database, settings=settings)
-                for settings in (_SETTINGS, {})
-            ]
+        try:
+            with _translated():
+                first = clickhouse_connect.get_client(**options, database="default")
+                first.command(f"CREATE DATABASE IF NOT EXISTS {database}")
+                first.close()
+                clients = [
+                    clickhouse_connect.get_client(**options, database=database, settings=settings)
+                    for settings in (_SETTINGS, {})
+                ]
+        except Unavailable as trouble:
+            where = f"{options['host']}:{options['port']}"
+            raise Unavailable(
+                f"store.url: no ClickHouse answers at {where} ({trouble.what})", 5
+            ) from trouble
         return cls(clients[0], clients[1], None)
 
     @classmethod

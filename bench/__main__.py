@@ -1,0 +1,61 @@
+"""`make bench`: every measurement in one run, one table, exit 1 when a floor is missed."""
+
+import platform
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from bench import collecting, one_machine, processing
+from bench.figure import Figure, table
+from tests.kafka_broker import running_broker, what_is_missing
+
+_PARTS = ("collect", "process", "run")
+
+
+@click.command()
+@click.option(
+    "--quick", is_flag=True, help="Fewer events and seconds; for a look, not for a claim."
+)
+@click.argument("parts", nargs=-1, type=click.Choice(_PARTS))
+def main(quick: bool, parts: tuple[str, ...]) -> None:
+    """Measure PARTS (collect, process, run), all of them when none is named."""
+    wanted = parts or _PARTS
+    print(f"{_machine()}; Python {platform.python_version()}\n", file=sys.stderr)
+    figures: list[Figure] = []
+    if "collect" in wanted or "process" in wanted:
+        if (missing := what_is_missing()) is not None:
+            raise click.ClickException(missing)
+        with running_broker() as broker:
+            if "collect" in wanted:
+                size = collecting.Size(1, 4.0) if quick else collecting.Size(3, 8.0)
+                figures += _told("collect", collecting.measure(broker, size))
+            if "process" in wanted:
+                events = 60_000 if quick else 300_000
+                figures += _told("process", processing.measure(broker, events))
+    if "run" in wanted:
+        events = 100_000 if quick else 1_000_000
+        figures += _told("run", one_machine.measure(events))
+    print(table(figures))
+    missed = [figure.what.strip() for figure in figures if not figure.holds]
+    print(
+        f"\n{_machine()}; " + (f"missed: {'; '.join(missed)}" if missed else "every floor is kept")
+    )
+    sys.exit(1 if missed else 0)
+
+
+def _told(part: str, figures: list[Figure]) -> list[Figure]:
+    """Show a part's figures at once: the whole takes minutes."""
+    print(f"{part}, {time.strftime('%H:%M:%S')}\n{table(figures)}\n", file=sys.stderr)
+    return figures
+
+
+def _machine() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{len(models)} × {models[0] if models else platform.machine()}"
+
+
+if __name__ == "__main__":
+    main()

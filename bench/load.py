@@ -1,0 +1,220 @@
+"""The load: a process of its own that posts events over raw sockets and checks every answer.
+
+Closed loop: each connection posts as soon as it is answered. Open loop: requests have times, and a
+latency counts from the time a request was due, whether or not a connection was free then.
+"""
+
+import asyncio
+import re
+import resource
+import sys
+import time
+from array import array
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from itertools import count, islice
+from typing import NamedTuple, cast
+
+import msgspec
+import orjson
+import uvloop
+
+from bench.traffic import MARK, Span, as_server, ring, visits
+
+_RING_BODIES = 256
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_PATIENCE_S = 60.0
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What to post.
+
+    Shape: until `seconds` are over, or the `events` of `span` once; `rate` makes an open loop.
+    Units: `rate` is requests per second; `first_ms` and `last_ms` are milliseconds since 1970."""
+
+    address: str
+    key: str
+    batch: int = 1
+    connections: int = 64
+    seconds: float = 3600.0
+    rate: float | None = None
+    events: int | None = None
+    first_ms: int = 0
+    last_ms: int = 0
+    by_server: bool = False
+    status: int = 202
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of it. Shape: `wrong` counts statuses and bodies that were not as they must be."""
+
+    requests: int
+    events: int
+    seconds: float
+    p50_ms: float
+    p99_ms: float
+    max_ms: float
+    cpu_s: float
+    wrong: dict[str, int]
+
+
+class _Post(NamedTuple):
+    events: int
+    content: bytes
+    due_at: float
+
+
+class _Load:
+    def __init__(self, order: Order) -> None:
+        self.order = order
+        self.clock = asyncio.get_running_loop().time
+        self.posts = _posts(order)
+        self.free: deque[_Connection] = deque()
+        self.due: deque[float] = deque()
+        self.latencies_s = array("d")
+        self.events = 0
+        self.under_way = 0
+        self.open = True
+        self.wrong: Counter[str] = Counter()
+
+    def next_post(self, due_at: float | None = None) -> _Post | None:
+        if not self.open or (found := next(self.posts, None)) is None:
+            self.open = False
+            return None
+        self.under_way += 1
+        return _Post(found[0], found[1], self.clock() if due_at is None else due_at)
+
+    def answered(self, connection: "_Connection", post: _Post, status: int, body: bytes) -> None:
+        self.latencies_s.append(self.clock() - post.due_at)
+        self.under_way -= 1
+        accepted = self.order.status == 204 or body.startswith(b'{"accepted":%d,' % post.events)
+        if status != self.order.status or not accepted:
+            self.wrong[str(status) if status != self.order.status else "not accepted"] += 1
+        else:
+            self.events += post.events
+        self.goes_on(connection)
+
+    def goes_on(self, connection: "_Connection") -> None:
+        if self.order.rate is None:
+            following = self.next_post()
+        else:
+            following = self.next_post(self.due.popleft()) if self.due else None
+        if following is not None:
+            connection.post(following)
+        else:
+            self.free.append(connection)
+
+    async def keep_time(self, rate: float) -> None:
+        """Let requests become due, and post those that find a free connection."""
+        began_at = self.clock()
+        for number in count():
+            due_at = began_at + number / rate
+            if due_at > began_at + self.order.seconds:
+                return
+            if (wait_s := due_at - self.clock()) > 0:
+                await asyncio.sleep(wait_s)
+            if not self.free:
+                self.due.append(due_at)
+            elif (post := self.next_post(due_at)) is not None:
+                self.free.popleft().post(post)
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, load: _Load) -> None:
+        self._load = load
+        self._received = b""
+        self._post: _Post | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._post is not None:
+            self._load.answered(self, self._post, 0, b"")
+
+    def post(self, post: _Post) -> None:
+        self._post = post
+        self._transport.write(post.content)
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        head_end = self._received.find(b"\r\n\r\n")
+        if head_end < 0 or self._post is None:
+            return
+        found = _LENGTH.search(self._received, 0, head_end)
+        end = head_end + 4 + (int(found[1]) if found else 0)
+        if len(self._received) < end:
+            return
+        status, body = int(self._received[9:12]), self._received[head_end + 4 : end]
+        self._received = self._received[end:]
+        post, self._post = self._post, None
+        self._load.answered(self, post, status, body)
+
+
+def _posts(order: Order) -> Iterator[tuple[int, bytes]]:
+    head = (
+        f"POST /v1/events HTTP/1.1\r\nHost: {order.address}\r\nContent-Type: application/json\r\n"
+        f"Authorization: Bearer {order.key}\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64;"
+        " rv:145.0) Gecko/20100101 Firefox/145.0\r\nAccept: */*\r\nContent-Length: "
+    ).encode()
+    if order.events is None:
+        bodies = [
+            head + b"%d\r\n\r\n" % len(body) + body
+            for body in ring(_RING_BODIES, order.batch, time.time_ns() // 1_000_000)
+        ]
+        first = time.time_ns() // 10_000_000 % 10**8  # ids of another run are others
+        for number in count(first):
+            mark = b"%08d" % (number % 10**8)
+            yield order.batch, bodies[number % _RING_BODIES].replace(MARK, mark)
+    found = visits(order.events or 0, Span(order.first_ms, order.last_ms))
+    while some := list(islice(found, order.batch)):
+        events = [as_server(event) for event in some] if order.by_server else some
+        body = orjson.dumps({"events": events})
+        yield len(some), head + b"%d\r\n\r\n" % len(body) + body
+
+
+async def _run(order: Order) -> Result:
+    load = _Load(order)
+    host, port = order.address.rsplit(":", 1)
+    loop = asyncio.get_running_loop()
+    made: Callable[[], _Connection] = lambda: _Connection(load)  # noqa: E731
+    connections = [
+        (await loop.create_connection(made, host, int(port)))[1] for _ in range(order.connections)
+    ]
+    cpu_s = _cpu_s()
+    began_at = load.clock()
+    if order.rate is None:
+        for connection in connections:
+            load.goes_on(connection)
+        closing = loop.call_later(order.seconds, setattr, load, "open", False)
+    else:
+        load.free.extend(connections)
+        await load.keep_time(order.rate)
+        closing = loop.call_later(0, setattr, load, "open", False)
+    async with asyncio.timeout(order.seconds + _PATIENCE_S):
+        while load.open or load.under_way:
+            await asyncio.sleep(0.02)
+    closing.cancel()
+    took_s = load.clock() - began_at
+    latencies_ms = sorted(latency * 1000 for latency in load.latencies_s)
+    return Result(
+        requests=len(latencies_ms),
+        events=load.events,
+        seconds=took_s,
+        p50_ms=latencies_ms[len(latencies_ms) // 2],
+        p99_ms=latencies_ms[len(latencies_ms) * 99 // 100],
+        max_ms=latencies_ms[-1],
+        cpu_s=_cpu_s() - cpu_s,
+        wrong=dict(load.wrong),
+    )
+
+
+def _cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+if __name__ == "__main__":
+    wanted = msgspec.json.decode(sys.argv[1], type=Order)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        print(msgspec.json.encode(runner.run(_run(wanted))).decode())
