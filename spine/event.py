@@ -61,7 +61,7 @@ class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     discount: Decimal | None = None
     coupon: Word | None = None
     affiliation: Word | None = None
-    index: Whole | None = None
+    index: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
     item_brand: Word | None = None
     item_category: Word | None = None
     item_category2: Word | None = None

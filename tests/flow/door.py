@@ -13,6 +13,7 @@ import msgspec
 from collector.app import Collector
 from collector.source import Sources
 from collector.tally import Tallies
+from spine.codes import CODES
 from spine.embedded_log import EmbeddedLog
 from spine.errors import Unavailable
 from spine.log import Batch, Bounds, Entry, Log, Record, Resume
@@ -181,3 +182,10 @@ async def door(
     finally:
         await listener.close()
         await embedded.close()
+
+
+def is_refusal(answer: Answer, status: int, code: str) -> bool:
+    assert answer.headers["Content-Type"].startswith("application/json")
+    assert set(answer.json) == {"code", "meaning", "detail"}
+    assert CODES[code].http_status == status
+    return (answer.status, answer.json["code"]) == (status, code)
