@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from consent_rules.rules import Rules
-from spine.click_ids import is_click_id, without_click_ids
+from spine.click_ids import is_click_id, may_hold_one, without_click_ids
 from spine.event import UNDECIDED, Commerce, ConsentClaim, Event, Item
 from spine.record import Stamp
 
@@ -111,6 +111,9 @@ def drop_click_ids(event: Event) -> Event:
     """Give the event without the ids of ad clicks, in whatever text a page may put an address.
 
     The event's own name and ids stay as they are: they say which event it is and whose."""
+    texts = (event.page, event.commerce, event.properties, event.user_agent)
+    if not may_hold_one(msgspec.json.encode(texts).decode()):  # once, not for every text
+        return event
     return msgspec.structs.replace(
         event,
         page=_without(event.page),

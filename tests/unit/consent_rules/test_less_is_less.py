@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from consent_rules.decide import Dropped, Kept, decide, drop_click_ids, strip
 from consent_rules.rules import Rule, Rules, keepable_paths, load
-from spine.event import ConsentClaim
+from spine.click_ids import is_click_id, without_click_ids
+from spine.event import Commerce, ConsentClaim, Event, Page
 from tests.unit.consent_rules.canaries import CLICK, bytes_of, event, leaves
 
 EU = load("eu")
@@ -70,3 +71,22 @@ def test_only_what_is_granted_in_words_counts(claim: ConsentClaim | None) -> Non
     kept = decide(EU, event("page_view", claim))
     granted = bool(claim and claim.purposes and claim.purposes.get("analytics"))
     assert granted or isinstance(kept, Dropped)
+
+
+WRITTEN = st.text(st.sampled_from("gclidfbwrauepk_-%2567=:?&\"'\\\n\t aZ;"), max_size=40)
+
+
+@given(WRITTEN, WRITTEN, st.dictionaries(WRITTEN, WRITTEN, max_size=2))
+def test_looking_at_an_event_as_a_whole_misses_nothing(
+    url: str, coupon: str, properties: dict[str, str | int | float | None]
+) -> None:
+    for one, two in (("", ""), ("?gclid=", "_fbc: ")):
+        page, commerce = Page(url=one + url), Commerce(coupon=two + coupon)
+        kept = drop_click_ids(Event(name="x", page=page, commerce=commerce, properties=properties))
+        assert kept.page == Page(url=without_click_ids(one + url))
+        assert kept.commerce == Commerce(coupon=without_click_ids(two + coupon))
+        assert (kept.properties or {}) == {
+            name: without_click_ids(str(value))
+            for name, value in properties.items()
+            if not is_click_id(name)
+        }
