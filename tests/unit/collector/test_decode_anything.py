@@ -6,7 +6,7 @@ import zlib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.decode import Claims, Unreadable, decode, gunzip
@@ -17,23 +17,28 @@ from spine.money import unfit
 GOOD = b'{"name": "page_view", "event_id": "good"}'
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inside: st.lists(inside) | st.dictionaries(st.text(), inside),
+    lambda inside: st.lists(inside, max_size=2) | st.dictionaries(st.text(), inside, max_size=2),
+    max_leaves=3,
 )
 FIELDS = st.sampled_from(
     [*Event.__struct_fields__, "events", "sent_at", "currency", "value", "items", "price", "url"]
 )
 EVENT_LIKE = st.recursive(
-    JSON, lambda inside: st.dictionaries(FIELDS, inside) | st.lists(inside), max_leaves=10
+    JSON,
+    lambda inside: st.dictionaries(FIELDS, inside, max_size=3) | st.lists(inside, max_size=2),
+    max_leaves=4,
 )
 
 
+@settings(deadline=None)
 @given(st.binary())
 def test_no_bytes_make_decoding_raise(body: bytes) -> None:
     assert isinstance(decode(body, 10), Claims | Unreadable)
     assert isinstance(gunzip(body, 1000), bytes | Unreadable)
 
 
-@given(st.lists(EVENT_LIKE, max_size=8))
+@settings(deadline=None)
+@given(st.lists(EVENT_LIKE, max_size=3))
 def test_every_event_has_one_result_whatever_it_is(events: list[Any]) -> None:
     body = json.dumps({"events": events}).encode()  # writes NaN, and escapes what is no text
     found = decode(body, 10)
@@ -50,7 +55,8 @@ def test_every_event_has_one_result_whatever_it_is(events: list[Any]) -> None:
             assert event.commerce is None or unfit(event.commerce) is None
 
 
-@given(st.dictionaries(FIELDS, EVENT_LIKE))
+@settings(deadline=None)
+@given(st.dictionaries(FIELDS, EVENT_LIKE, max_size=4))
 def test_a_single_event_has_one_result_whatever_it_is(event: dict[str, Any]) -> None:
     found = decode(json.dumps(event).encode(), 10)
     assert isinstance(found, Unreadable) or "events" in event or len(found.events) == 1
