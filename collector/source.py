@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from consent_rules.rules import Rules, load
 from spine.record import Channel
-from spine.settings import SiteSettings
+from spine.settings import SiteSettings, key_digest
 
 
 class Source(NamedTuple):
@@ -37,7 +37,7 @@ class Sources:
             self._origins |= origins
             for channel, keys in (("browser", site.browser_keys), ("server", site.server_keys)):
                 for key in keys:
-                    self._by_digest[_digest(key)] = Source(
+                    self._by_digest[key_digest(key)] = Source(
                         name,
                         "browser" if channel == "browser" else "server",
                         site.currency,
@@ -53,12 +53,6 @@ class Sources:
     def any_allows(self, origin: str) -> bool:
         """Say whether some site has this origin: all a preflight without a key can be asked."""
         return origin.lower() in self._origins
-
-
-def _digest(key: str) -> bytes:
-    if key.startswith("sha256:"):
-        return bytes.fromhex(key.removeprefix("sha256:"))
-    return sha256(key.encode()).digest()
 
 
 def own_hosts(site: SiteSettings) -> frozenset[str]:
