@@ -73,7 +73,7 @@ async def migrate(settings: Settings, say: Say) -> None:
     with contextlib.ExitStack() as stack:
         if settings.store.url == "embedded":
             stack.enter_context(locked(data_dir, "run"))
-        store = await Store.open(settings.store.url, data_dir)
+        store = await Store.open(settings.store.url, data_dir, makes=True)
         try:
             await store.migrate(say)
             async with opened_log(settings, appends=True) as log:

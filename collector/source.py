@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import NamedTuple
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from consent_rules.rules import Rules, load
@@ -53,8 +52,3 @@ class Sources:
     def any_allows(self, origin: str) -> bool:
         """Say whether some site has this origin: all a preflight without a key can be asked."""
         return origin.lower() in self._origins
-
-
-def own_hosts(site: SiteSettings) -> frozenset[str]:
-    """Give the hosts of a site's own pages."""
-    return frozenset(host for origin in site.origins if (host := urlsplit(origin).hostname))

@@ -86,18 +86,33 @@ def _agree(known: tuple[str, int] | None, log: Log, log_id: str | None) -> str:
     return known[0]
 
 
+_ENDS = """
+SELECT e.log_partition, e.end, max(l.digest)
+FROM (
+    SELECT log_partition, countIf(first_offset > reached) AS gaps,
+        if(gaps = 0, max(next_offset), minIf(reached, first_offset > reached)) AS end
+    FROM (
+        SELECT log_partition, first_offset, next_offset, max(next_offset) OVER (
+            PARTITION BY log_partition ORDER BY first_offset, next_offset
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ) AS reached
+        FROM ledger WHERE log_id = {log_id:String}
+    )
+    GROUP BY log_partition
+) AS e
+INNER JOIN (SELECT * FROM ledger WHERE log_id = {log_id:String}) AS l
+    ON e.log_partition = l.log_partition AND e.end = l.next_offset
+GROUP BY e.log_partition, e.end
+"""
+
+
 async def positions(store: Store, log_id: str, partitions: Sequence[int]) -> Mapping[int, Position]:
     """Give the end of the contiguous ledger of each partition."""
-    found = {partition: Position(0, None) for partition in partitions}
-    for partition, first, following, digest in await store.select(
-        "SELECT log_partition, first_offset, next_offset, digest FROM ledger FINAL"
-        " WHERE log_id = {log_id:String} ORDER BY log_partition, first_offset, next_offset",
-        {"log_id": log_id},
-    ):
-        here = found.get(partition)
-        if here is not None and first <= here.offset < following:
-            found[partition] = Position(following, bytes(digest))
-    return found
+    ends = {
+        partition: Position(int(end), bytes(digest))
+        for partition, end, digest in await store.select(_ENDS, {"log_id": log_id})
+    }
+    return {partition: ends.get(partition, Position(0, None)) for partition in partitions}
 
 
 async def resume(

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from processors.campaign import Touch, touch
-from processors.judge import NOBODY, Fate, Reading
+from processors.judge import NOBODY, Fate, Reading, Verdict
 from spine.digest import identifier_id
 from spine.event import ORDER_NAMES, Commerce, Identifiers, Page
 from spine.money import amount
@@ -59,6 +59,24 @@ def _landing(reading: Reading, record: EventRecord, site: Site) -> Landing:
         page,
         record.event.commerce or _NO_COMMERCE,
     )
+
+
+def tables(
+    log_id: str, verdict: Verdict, sites: Mapping[str, Site]
+) -> Sequence[tuple[str, Columns]]:
+    """Give what a batch brought, table by table, in the order in which it has to land: facts
+    first, then what says that they are there, fates last."""
+    events = landings(verdict.fresh, sites)
+    return [
+        ("events", event_columns(log_id, events)),
+        ("visitor_facts", visitor_fact_columns(events)),
+        ("order_facts", order_fact_columns(events)),
+        ("identity_edges", edge_columns(events)),
+        ("tallies", tally_columns(verdict.fresh)),
+        ("rejects", reject_columns(log_id, verdict.rejected)),
+        ("seen", seen_columns(log_id, verdict.fresh)),
+        ("fates", fate_columns(log_id, verdict.fates)),
+    ]
 
 
 def fate_columns(log_id: str, fates: Sequence[Fate]) -> Columns:

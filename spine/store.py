@@ -47,6 +47,7 @@ _PASSING = frozenset(
     {3, 23, 74, 75, 76, 159, 164, 173, 198, 202, 203, 204, 209, 210, 216, 225, 236, 241, 242, 243}
     | {252, 279, 285, 286, 319, 342, 364, 394, 425, 439, 499, 516, 574, 693, 700, 735, 999, 1000}
 )
+_UNKNOWN_DATABASE = 81
 _MIGRATIONS = "spine.tables"
 _STATEMENT_END = re.compile(r";[ \t]*\n")
 
@@ -62,11 +63,13 @@ class Store:
         self.path = path
 
     @classmethod
-    async def open(cls, url: str, data_dir: Path) -> "Store":
-        """Open the store and its database. Raises: Misconfigured, Unavailable."""
+    async def open(cls, url: str, data_dir: Path, *, makes: bool = False) -> "Store":
+        """Open the store; a server's database is made only for who `makes` it.
+
+        Raises: Misconfigured, Unavailable."""
         if url == "embedded":
             return await asyncio.to_thread(cls._open_embedded, data_dir)
-        return await asyncio.to_thread(cls._open_remote, url)
+        return await asyncio.to_thread(cls._open_remote, url, makes)
 
     @classmethod
     def _open_embedded(cls, data_dir: Path) -> "Store":
@@ -91,7 +94,7 @@ class Store:
         return cls(clients[0], clients[1], path)
 
     @classmethod
-    def _open_remote(cls, url: str) -> "Store":
+    def _open_remote(cls, url: str, makes: bool) -> "Store":
         parts = urlsplit(url)
         database = parts.path.strip("/") or DATABASE
         options: dict[str, Any] = {
@@ -106,18 +109,23 @@ class Store:
         }
         try:
             with _translated():
-                first = clickhouse_connect.get_client(**options, database="default")
-                first.command(f"CREATE DATABASE IF NOT EXISTS {database}")
-                first.close()
+                if makes:
+                    first = clickhouse_connect.get_client(**options, database="default")
+                    first.command(f"CREATE DATABASE IF NOT EXISTS {database}")
+                    first.close()
                 clients = [
                     clickhouse_connect.get_client(**options, database=database, settings=settings)
                     for settings in (_SETTINGS, {})
                 ]
         except Unavailable as trouble:
             where = f"{options['host']}:{options['port']}"
-            raise Unavailable(
-                f"store.url: no ClickHouse answers at {where} ({trouble.what})", 5
-            ) from trouble
+            what = f"store.url: no ClickHouse answers at {where} ({trouble.what})"
+            raise Unavailable(what, 5) from trouble
+        except DatabaseError as error:
+            why = f"the server does not let us in: {_brief(error)}"
+            if getattr(error, "code", None) == _UNKNOWN_DATABASE:
+                why = f"there is no database {database} yet: run `beleg migrate`"
+            raise Misconfigured("store.url", why) from error
         return cls(clients[0], clients[1], None)
 
     @classmethod

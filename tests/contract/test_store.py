@@ -24,7 +24,8 @@ async def store(
         await opened.close()
         return
     with started(tmp_path / "server", "--writable") as server:
-        opened = await Store.open(f"clickhouse://{server.host}:{server.port}/beleg", tmp_path)
+        url = f"clickhouse://{server.host}:{server.port}/beleg"
+        opened = await Store.open(url, tmp_path, makes=True)
         yield opened
         await opened.close()
 
@@ -45,6 +46,14 @@ async def test_migrating_twice_is_migrating_once(store: Store) -> None:
     await store.migrate(told.append)
     await store.migrate(told.append)
     assert told == [f"migration {name}" for name, _ in migrations().values()]
+    await store.check_version()
+
+
+async def test_a_migration_that_was_cut_short_is_taken_up_again(store: Store) -> None:
+    _, text = migrations()[1]
+    for statement in statements(text)[:5]:
+        await store.command(statement)
+    await store.migrate(quiet)
     await store.check_version()
 
 
@@ -135,7 +144,10 @@ async def test_a_wrong_statement_is_a_bug_and_not_weather(store: Store) -> None:
 
 async def test_a_server_that_is_gone_is_unavailable(tmp_path: Path) -> None:
     with started(tmp_path / "server", "--writable") as server:
-        store = await Store.open(f"clickhouse://{server.host}:{server.port}/beleg", tmp_path)
+        url = f"clickhouse://{server.host}:{server.port}/beleg"
+        with pytest.raises(Misconfigured, match="no database beleg yet: run `beleg migrate`"):
+            await Store.open(url, tmp_path)
+        store = await Store.open(url, tmp_path, makes=True)
     with pytest.raises(Unavailable):
         await store.ready()
     with pytest.raises(Unavailable):

@@ -12,6 +12,7 @@ from processors.loop import land, seen
 from processors.rows import Site
 from spine.errors import Unavailable
 from spine.log import Batch, Range, Record
+from spine.metrics import Metrics
 from spine.store import Row, Store
 from tests.flow.derive_model import OrderState, Outcome, Session
 
@@ -60,7 +61,7 @@ async def conclude(
     verdict: Verdict,
     sites: Mapping[str, Site] | None = None,
 ) -> None:
-    await land(store, log_id, verdict, sites or {})
+    await land(store, log_id, verdict, sites or {}, Metrics("test"))
     token = await derive(store, touched(verdict.touched))
     covered = Range(records[0].partition, records[0].offset, records[-1].offset + 1)
     await enter(store, log_id, Batch(records, [covered]), token)

@@ -9,6 +9,7 @@ import pytest
 from processors.judge import judge, read
 from processors.loop import land, seen
 from spine.log import Record
+from spine.metrics import Metrics
 from spine.record import TallyRecord, TallyRow, encode
 from spine.store import Store
 from tests.flow.happenings import Happening, Order, records
@@ -212,7 +213,7 @@ async def test_consent_is_counted_from_what_landed_and_what_did_not(
     await process(store, f"log-{site}", batch)
     readings = read(batch)
     verdict = judge(f"log-{site}", readings, await seen(store, readings))
-    await land(store, f"log-{site}", verdict, {})
+    await land(store, f"log-{site}", verdict, {}, Metrics("test"))
     assert await store.select(
         "SELECT date, accepted, stripped, dropped, refused, consent_rate FROM v_consent_daily"
         " WHERE site = {site:String} ORDER BY date",
