@@ -88,7 +88,7 @@ async def seen(store: Store, readings: Sequence[Reading]) -> Mapping[bytes, Seen
         return {}
     rows = await store.select_after_write(
         "SELECT identity, argMin((log_id, log_partition, log_offset, body),"
-        " (log_partition, log_offset)) FROM seen WHERE identity IN "
+        " (log_partition, log_offset, log_id)) FROM seen WHERE identity IN "
         f"{packed(identities)} GROUP BY identity"
     )
     return {

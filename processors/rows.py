@@ -183,7 +183,7 @@ def event_columns(log_id: str, events: Sequence[Landing]) -> Columns:
 def opens_session(record: EventRecord) -> bool:
     """Say whether an event makes or extends sessions: browser events, and server events that
     track a page on behalf of a browser."""
-    if not record.visitor:
+    if visitor_of(record) == NOBODY:
         return False
     event = record.event
     on_page = event.page is not None and bool(event.page.url)
@@ -248,7 +248,8 @@ def order_fact_columns(events: Sequence[Landing]) -> Columns:
 def is_edge(record: EventRecord) -> bool:
     """Say whether an event is evidence that two identifiers are one person."""
     event = record.event
-    return record.stamp.linked and event.anonymous_id is not None and event.user_id is not None
+    named = event.anonymous_id is not None and visitor_of(record) != NOBODY
+    return record.stamp.linked and named and event.user_id is not None
 
 
 def edge_columns(events: Sequence[Landing]) -> Columns:

@@ -9,7 +9,8 @@ CREATE TABLE sites (
     site String, currency LowCardinality(String), timezone String, updated_at DateTime64(3, 'UTC')
 ) ENGINE = ReplacingMergeTree(updated_at) ORDER BY site;
 
--- Which log a position belongs to. The newest row of a name is the log that is read.
+-- Which log a position belongs to. The oldest row of a name counts: of two processors that enter a
+-- new log at once, the later one takes over what the earlier one wrote.
 CREATE TABLE logs (
     log_id String, name String, partitions UInt32, adopted_at DateTime64(6, 'UTC')
 ) ENGINE = ReplacingMergeTree ORDER BY (name, adopted_at, log_id)
@@ -22,6 +23,9 @@ CREATE TABLE ledger (
     digest FixedString(16), token UInt64, lost UInt8, entered_at DateTime64(3, 'UTC')
 ) ENGINE = ReplacingMergeTree(token) ORDER BY (log_id, log_partition, first_offset, next_offset, lost)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1;
+
+-- The versions that were taken; the highest is the last one.
+CREATE TABLE tokens (one UInt8, token UInt64) ENGINE = ReplacingMergeTree(token) ORDER BY one;
 
 CREATE TABLE fates (
     log_id LowCardinality(String), log_partition UInt32, log_offset UInt64 CODEC(Delta, LZ4),

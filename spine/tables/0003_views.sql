@@ -184,7 +184,8 @@ FROM order_rows
 WHERE ordered_at IS NOT NULL AND visitor_key != toFixedString('', 16)
 GROUP BY site, person_key;
 
--- Days are days in the site's time zone: of the session's start, of the order.
+-- Days are days in the site's time zone (UTC while the store does not know the site): of the
+-- session's start, of the order.
 CREATE VIEW v_kpi_daily AS
 SELECT
     date, site, channel_group, source, medium, campaign, currency,
@@ -202,7 +203,9 @@ SELECT
     if(sessions = 0, NULL, 1 - engaged_sessions / sessions) AS bounce_rate
 FROM (
     SELECT
-        toDate(substring(toString(s.started_at, t.timezone), 1, 10)) AS date, s.site AS site,
+        toDate(substring(
+            toString(s.started_at, if(t.timezone = '', 'UTC', t.timezone)), 1, 10
+        )) AS date, s.site AS site,
         s.channel_group AS channel_group, s.source AS source, s.medium AS medium,
         s.campaign AS campaign, t.currency AS currency,
         count() AS n_sessions, sum(s.engaged) AS n_engaged, uniqExact(s.visitor_key) AS n_visitors,
@@ -213,7 +216,9 @@ FROM (
     GROUP BY date, site, channel_group, source, medium, campaign, currency
     UNION ALL
     SELECT
-        toDate(substring(toString(assumeNotNull(o.ordered_at), t.timezone), 1, 10)) AS date, o.site,
+        toDate(substring(
+            toString(assumeNotNull(o.ordered_at), if(t.timezone = '', 'UTC', t.timezone)), 1, 10
+        )) AS date, o.site,
         o.channel_group, o.source, o.medium, o.campaign, o.currency,
         0, 0, 0, count(), sum(ifNull(o.gross, 0)), sum(ifNull(o.refunded, 0)),
         sumIf(ifNull(o.net, 0), o.verified),
@@ -224,7 +229,9 @@ FROM (
     GROUP BY date, o.site, o.channel_group, o.source, o.medium, o.campaign, o.currency
     UNION ALL
     SELECT
-        toDate(substring(toString(c.occurred_at, t.timezone), 1, 10)) AS date, c.site,
+        toDate(substring(
+            toString(c.occurred_at, if(t.timezone = '', 'UTC', t.timezone)), 1, 10
+        )) AS date, c.site,
         c.channel_group, c.source, c.medium, c.campaign, if(c.currency = '', t.currency, c.currency),
         0, 0, 0, 0, 0, 0, 0, 0, count()
     FROM conversions AS c

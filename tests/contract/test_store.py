@@ -16,17 +16,24 @@ async def store(
     request: pytest.FixtureRequest, tmp_path: Path, chdb_dir: Path
 ) -> AsyncIterator[Store]:
     if request.param == "embedded":
-        opened = await Store.open("embedded", chdb_dir)
-        await opened.command("DROP DATABASE beleg")
-        await opened.close()
-        opened = await Store.open("embedded", chdb_dir)
+        opened = await _emptied(chdb_dir)
         yield opened
+        await opened.close()
+        opened = await _emptied(chdb_dir)  # other tests of this process have the same directory
+        await opened.migrate(quiet)
         await opened.close()
         return
     with started(tmp_path / "server", "--writable") as server:
         opened = await Store.open(f"clickhouse://{server.host}:{server.port}/beleg", tmp_path)
         yield opened
         await opened.close()
+
+
+async def _emptied(chdb_dir: Path) -> Store:
+    opened = await Store.open("embedded", chdb_dir)
+    await opened.command("DROP DATABASE beleg")
+    await opened.close()
+    return await Store.open("embedded", chdb_dir)
 
 
 def quiet(_: str) -> None:
