@@ -47,7 +47,9 @@ async def admin_of(
 
 
 async def opened(server: Server, tmp_path: Path) -> Store:
-    store = await Store.open(f"clickhouse://{server.host}:{server.port}/admin", tmp_path)
+    store = await Store.open(
+        f"clickhouse://{server.host}:{server.port}/admin", tmp_path, makes=True
+    )
     await store.migrate(lambda _: None)
     return store
 

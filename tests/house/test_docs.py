@@ -181,7 +181,7 @@ async def test_every_view_and_table_is_described_column_by_column(
     clickhouse_server: Server, tmp_path: Path
 ) -> None:
     host, port = clickhouse_server
-    store = await Store.open(f"clickhouse://{host}:{port}/documented", tmp_path)
+    store = await Store.open(f"clickhouse://{host}:{port}/documented", tmp_path, makes=True)
     try:
         await store.migrate(lambda _: None)
         relations = {

@@ -4,7 +4,7 @@ from hashlib import sha256
 
 import pytest
 
-from collector.source import Sources, own_hosts
+from collector.source import Sources
 from spine.errors import Misconfigured
 from spine.settings import Secret, SiteSettings
 
@@ -53,7 +53,3 @@ def test_an_origin_of_any_site_may_ask_first() -> None:
 def test_unknown_rules_are_refused_at_start() -> None:
     with pytest.raises(Misconfigured, match="nowhere"):
         Sources({"shop": SiteSettings(consent="nowhere")})
-
-
-def test_own_hosts_are_those_of_the_origins() -> None:
-    assert own_hosts(SITES["shop"]) == {"shop.example", "localhost"}

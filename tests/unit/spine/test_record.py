@@ -13,6 +13,7 @@ from spine.event import Commerce, Event, Item, Page
 from spine.record import EventRecord, Stamp, TallyRecord, TallyRow, Unreadable, decode, encode
 
 _amounts = st.decimals(-(10**9), 10**9, places=4) | st.none()
+_index = st.integers(0, 1_000_000)
 _short = st.text(max_size=20)
 _events = st.builds(
     Event,
@@ -28,7 +29,7 @@ _events = st.builds(
         tax=_amounts,
         items=st.none()
         | st.lists(
-            st.builds(Item, price=_amounts, quantity=st.integers(0, 1000), index=st.integers()),
+            st.builds(Item, price=_amounts, quantity=st.integers(0, 1000), index=_index),
             max_size=3,
         ).map(tuple),
     ),
