@@ -82,7 +82,7 @@ def _admit(
     claim: Event | Refused, sent_at: datetime | None, receipt: Receipt, source: Source
 ) -> Result | tuple[Result, Admitted]:
     if isinstance(claim, Refused):
-        return _refused(None, "(unreadable)", claim)
+        return _refused(claim.event_id, "(unreadable)", claim)
     name = claim.name if claim.name in KNOWN_NAMES else "(custom)"
     refusal = _may_not(claim, source)
     if refusal is not None:

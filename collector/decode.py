@@ -10,7 +10,7 @@ import msgspec
 
 from spine.codes import Refused
 from spine.currencies import CURRENCIES
-from spine.event import Commerce, Event, Instant
+from spine.event import Commerce, Event, Identifier, Instant
 from spine.money import rounded, unfit
 
 
@@ -39,6 +39,11 @@ class _Batch(msgspec.Struct, forbid_unknown_fields=True):
     sent_at: Instant | None = None
 
 
+class _Named(msgspec.Struct):
+    event_id: Identifier | None = None
+
+
+_named = msgspec.json.Decoder(_Named)
 _probe = msgspec.json.Decoder(_Probe)
 _batch = msgspec.json.Decoder(_Batch)
 _event = msgspec.json.Decoder(Event)
@@ -99,8 +104,18 @@ def _decode_event(raw: bytes | msgspec.Raw) -> Event | Refused:
     try:
         event = _event.decode(raw)
     except msgspec.ValidationError as error:
-        return refusal(str(error))
-    return _checked(event)
+        return refusal(str(error))._replace(event_id=_event_id(raw))
+    checked = _checked(event)
+    if isinstance(checked, Refused):
+        return checked._replace(event_id=event.event_id)
+    return checked
+
+
+def _event_id(raw: bytes | msgspec.Raw) -> str | None:
+    try:
+        return _named.decode(raw).event_id
+    except _MALFORMED:
+        return None
 
 
 _PATH = re.compile(r" - at (?:`key` in )?`([^`]*)`$")

@@ -27,12 +27,14 @@ class Code(NamedTuple):
 class Refused(NamedTuple):
     """A sender's mistake in one event: sending it again is pointless.
 
-    Shape: `path` is a JSON path such as `$.commerce.currency`.
+    Shape: `path` is a JSON path such as `$.commerce.currency`; `event_id` is the event's own,
+    where one could be read.
     """
 
     code: str
     path: str
     detail: str
+    event_id: str | None = None
 
 
 _TABLE = (

@@ -24,7 +24,6 @@ LONG_FUNCTIONS = {
 LATE_IMPORTS = {
     "beleg/house.py": "chDB's library, 250 MB resident, only where a process owns a store",
 }
-UNWRITTEN_METRICS = {}
 FORBIDDEN_FILES = {
     "utils", "util", "helpers", "helper", "common", "base", "types", "constants", "manager",
     "managers", "misc", "shared", "lib", "core",

@@ -281,3 +281,14 @@ def test_a_bad_event_never_harms_its_neighbours(bad: str, place: int) -> None:
 def test_an_unreadable_consent_object_is_no_reason_to_refuse() -> None:
     assert isinstance(one(b'{"name": "a", "consent": 5}'), Event)
     assert isinstance(one(b'{"name": "a", "consent": {"x": [{}]}}'), Event)
+
+
+def test_a_refused_event_keeps_its_own_id_where_one_can_be_read() -> None:
+    body = (
+        b'{"events":[{"event_id":"e1","name":"x","nonsense":1},{"event_id":7,"name":"x"},'
+        b'{"event_id":"e3","name":"x","commerce":{"currency":"EURO"}},{"name":5}]}'
+    )
+    claims = decode(body, 10)
+    assert isinstance(claims, Claims)
+    found = [event.event_id if isinstance(event, Refused) else "?" for event in claims.events]
+    assert found == ["e1", None, "e3", None]
