@@ -39,8 +39,8 @@ lock: $(STAMP)            ## renew the locked versions of all dependencies
 $(STAMP): pyproject.toml requirements.lock
 	python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Beleg needs Python 3.11 or newer")'
 	python3 -m venv $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	$(PY) -m pip install -qq --disable-pip-version-check -r requirements.lock
+	$(PY) -m pip install -qq --disable-pip-version-check --no-deps -e .
 	touch $(STAMP)
 
 clean:

@@ -8,6 +8,7 @@ import contextlib
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -221,4 +222,6 @@ def table(rows: Sequence[Sequence[Any]]) -> list[str]:
 def _text(cell: object) -> str:
     if cell is None:
         return "-"
-    return f"{cell:,}" if isinstance(cell, int) else str(cell)
+    if isinstance(cell, Decimal):
+        return f"{cell:,.2f}"
+    return f"{cell:,}" if isinstance(cell, int | float) else str(cell)

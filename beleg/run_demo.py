@@ -24,8 +24,9 @@ _LANDED_WITHIN_S = 120.0
 _KPI = """
 SELECT channel_group, sum(sessions) AS n, sum(visitors), sum(orders), sum(gross), sum(refunded),
     sum(net), sum(new_customers), sum(leads),
-    if(n = 0, NULL, round(100 * sum(orders) / n, 2)), round(sum(gross) / nullIf(sum(orders), 0), 2),
-    if(n = 0, NULL, round(100 * (1 - sum(engaged_sessions) / n), 1))
+    if(n = 0, NULL, toDecimal64(100 * sum(orders) / n, 2)),
+    if(sum(orders) = 0, NULL, toDecimal64(sum(gross) / sum(orders), 2)),
+    if(n = 0, NULL, toDecimal64(100 * (1 - sum(engaged_sessions) / n), 2))
 FROM v_kpi_daily WHERE site = {site:String}
 GROUP BY channel_group ORDER BY n DESC, channel_group
 """
@@ -98,18 +99,21 @@ async def _show_numbers(addresses: Mapping[str, str]) -> None:
         click.echo(line)
     click.echo(
         f"\nconsent: {whole:,} events kept, {stripped:,} stripped to the order,"
-        f" {dropped:,} dropped, {refused:,} refused (dropped and refused are counted every 10 s)"
+        f" {dropped:,} dropped, {refused:,} refused"
     )
     click.echo(_HELP.format(**addresses))
 
 
 async def _wait_until_landed(store: Store) -> None:
-    """Return when no new event has landed for two looks, or after two minutes."""
+    """Return when nothing new has landed between two looks and the collector's tallies are in
+    (they come every ten seconds), or after two minutes."""
     until = time.monotonic() + _LANDED_WITHIN_S
     before = -1
     while time.monotonic() < until:
-        ((landed,),) = await store.select("SELECT count() FROM fates")
-        if landed == before and landed > 0:
+        ((landed, tallied),) = await store.select(
+            "SELECT (SELECT count() FROM fates), (SELECT count() FROM tallies)"
+        )
+        if landed == before and landed > 0 and tallied > 0:
             return
         before = landed
         await asyncio.sleep(2.5)
