@@ -3,7 +3,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check lint types layers bench faults lock clean
+.PHONY: demo test check lint types layers docs bench faults lock clean
 
 demo: $(STAMP)            ## run Beleg on this machine with a demo shop
 	$(VENV)/bin/beleg run --demo
@@ -22,6 +22,9 @@ types: $(STAMP)
 
 layers: $(STAMP)
 	$(VENV)/bin/lint-imports
+
+docs: $(STAMP)            ## write the parts of the documentation that are made from the code
+	$(PY) -m tests.house.generate
 
 bench: $(STAMP)           ## measure against baselines in the same run
 	$(PY) -m bench

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import click
 import uvloop
 
+from beleg import check as checks
 from beleg import commands
 from beleg.house import House
 from beleg.run_demo import demo_settings, show_demo
@@ -25,6 +26,7 @@ T = TypeVar("T")
 
 def main() -> None:
     """Run the command line; every known trouble becomes one sentence and exit code 2."""
+    configure_logging()
     try:
         cli(standalone_mode=False)
     except Misconfigured as trouble:
@@ -71,24 +73,26 @@ def cli(context: click.Context, config: Path | None) -> None:
 
 
 @cli.command()
-@click.option("--demo", is_flag=True, help="With a demo shop, its keys and its own ./beleg-demo.")
+@click.option("--demo", is_flag=True, help="Open a demo shop: its own site, keys and ./beleg-demo.")
 @click.pass_obj
 def run(settings: Callable[[], Settings], demo: bool) -> None:
-    """Run everything in this process: collector, processors, read endpoint.
+    """Run everything on this machine, in one process.
+
+    Collector, embedded log, processors, embedded store and its read endpoint. Makes and migrates
+    data_dir by itself; one process per data_dir.
 
     \b
     Listens on    collector.listen  127.0.0.1:8080  POST /v1/events
                   store.listen      127.0.0.1:8123  ClickHouse's HTTP protocol, read-only
                   admin.listen      127.0.0.1:9090  /healthz /readyz /metrics /ledger /events/ID
 
-    SIGTERM or Ctrl-C drains: nothing accepted is lost.
+    SIGTERM or Ctrl-C drains: no accepted event is lost, the backlog stays on the log.
     """
     chosen = demo_settings(settings()) if demo else settings()
     if chosen.log.url != "embedded":
         raise Misconfigured(
             "log.url", "`beleg run` is for one machine; with Kafka use `collect` and `process`"
         )
-    configure_logging()
     house = House(chosen, "run")
     sys.exit(_run(house.live(show_demo if demo else None)))
 
@@ -96,14 +100,22 @@ def run(settings: Callable[[], Settings], demo: bool) -> None:
 @cli.command()
 @click.pass_obj
 def collect(settings: Callable[[], Settings]) -> None:
-    """Run a collector: HTTP in, Kafka out. Any number may run."""
+    """Run a collector: HTTP in, Kafka out.
+
+    Any number may run, each with its own data_dir. Listens on collector.listen and admin.listen;
+    needs log.url = "kafka://…" and, once before, `beleg migrate`.
+    """
     sys.exit(_live(settings(), "collect"))
 
 
 @cli.command()
 @click.pass_obj
 def process(settings: Callable[[], Settings]) -> None:
-    """Run a processor: Kafka in, ClickHouse out. Any number may run, they share the partitions."""
+    """Run a processor: Kafka in, ClickHouse out.
+
+    Any number may run, each with its own data_dir; they share the partitions. Listens on
+    admin.listen; needs log.url and store.url and, once before, `beleg migrate`.
+    """
     sys.exit(_live(settings(), "process"))
 
 
@@ -112,31 +124,42 @@ def _live(settings: Settings, role: str) -> int:
         raise Misconfigured(
             "log.url", f"`beleg {role}` needs kafka://…; on one machine use `beleg run`"
         )
-    configure_logging()
     return _run(House(settings, role).live())
 
 
 @cli.command()
 @click.pass_obj
 def migrate(settings: Callable[[], Settings]) -> None:
-    """Bring the store's tables to this version and enter log and sites. Safe to repeat."""
+    """Bring the store to this version: tables, log, sites.
+
+    Makes the Kafka topic where there is none. Safe to repeat. `beleg run` does the same at its
+    start; while it runs this exits 2.
+    """
     _run(commands.migrate(settings(), click.echo))
 
 
 @cli.command()
 @click.pass_obj
 def check(settings: Callable[[], Settings]) -> None:
-    """Check settings, consent rules, log and store. Changes nothing."""
-    sys.exit(_run(commands.check(settings(), click.echo)))
+    """Check settings, consent rules, log and store.
+
+    Changes nothing. Warns about what risks accepted events or shows data to others; exit 2 names
+    what would stop a start.
+    """
+    sys.exit(_run(checks.check(settings(), click.echo)))
 
 
 @cli.command()
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 @click.pass_obj
 def ledger(settings: Callable[[], Settings], as_json: bool) -> None:
-    """Prove that every record of the log has exactly one fate; exit 1 if not.
+    """Prove that every record has exactly one fate.
 
-    appended = stored + duplicate + rejected + erased + control + pending (+ lost, an alarm)
+    \b
+    appended = stored + duplicate + rejected + erased + control + lost + pending
+
+    Pending is what is not in the ledger yet. Lost is an alarm: the log dropped it unread. Exit 1
+    when a record has no fate or two, or when something was lost.
     """
     sys.exit(_run(commands.ledger(settings(), click.echo, as_json=as_json)))
 
@@ -146,8 +169,9 @@ def ledger(settings: Callable[[], Settings], as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 @click.pass_obj
 def trace(settings: Callable[[], Settings], event_id: str, as_json: bool) -> None:
-    """Show the whole path of one event: copies, fates, session, order, person.
+    """Show the whole path of one event.
 
+    Its copies on the log and their fates, the rule that let it stay, its session, order and person.
     Exit 1 when nothing has landed under that id.
     """
     sys.exit(_run(commands.trace(settings(), event_id, click.echo, as_json=as_json)))
@@ -155,13 +179,16 @@ def trace(settings: Callable[[], Settings], event_id: str, as_json: bool) -> Non
 
 @cli.command()
 @click.argument("file", type=click.Path(allow_dash=True, dir_okay=False, path_type=Path))
-@click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="The collector.")
-@click.option("--key", required=True, envvar="BELEG_KEY", help="A key; also from BELEG_KEY.")
+@click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="Its address.")
+@click.option(
+    "--key", required=True, envvar="BELEG_KEY", help="A key of the site; also from BELEG_KEY."
+)
 def send(file: Path, url: str, key: str) -> None:
-    """Post FILE, one JSON event a line, to a collector; "-" reads standard input.
+    """Post a file of events to a collector.
 
-    Waits and tries again while the collector cannot take more. Sending a file twice is safe when
-    its events have an event_id. Exit 1 when an event was refused.
+    FILE has one JSON event a line; "-" reads standard input. A server key may send what is older
+    than 7 days. Waits and tries again while the collector cannot take more. Sending a file twice is
+    safe when its events have an event_id. Exit 1 when an event was refused.
     """
     sys.exit(_run(commands.send_file(file, url, key)))
 

@@ -18,7 +18,6 @@ from beleg.admin import holds, ledger_report
 from beleg.house import open_log, own_log_id
 from beleg.parcel import bounded_lines
 from beleg.send import Progress, SendOptions, Summary, send
-from consent_rules.rules import load
 from processors import ledger as books
 from processors import trace as paths
 from processors.ledger import FATES, Balance
@@ -35,8 +34,11 @@ _MAX_LINE_BYTES = 1_048_576
 
 
 @contextlib.asynccontextmanager
-async def _log(settings: Settings) -> AsyncIterator[EmbeddedLog | KafkaLog]:
-    log = await open_log(settings)
+async def opened_log(
+    settings: Settings, *, appends: bool = False
+) -> AsyncIterator[EmbeddedLog | KafkaLog]:
+    """Open the log, and close it at the end. Raises: Misconfigured, Unavailable."""
+    log = await open_log(settings, appends=appends)
     try:
         yield log
     finally:
@@ -44,7 +46,7 @@ async def _log(settings: Settings) -> AsyncIterator[EmbeddedLog | KafkaLog]:
 
 
 @contextlib.asynccontextmanager
-async def _books(settings: Settings) -> AsyncIterator[Store]:
+async def opened_books(settings: Settings) -> AsyncIterator[Store]:
     """Open the store for questions. Raises: Misconfigured, Unavailable."""
     data_dir = Path(settings.data_dir)
     if settings.store.url != "embedded":
@@ -71,10 +73,10 @@ async def migrate(settings: Settings, say: Say) -> None:
     with contextlib.ExitStack() as stack:
         if settings.store.url == "embedded":
             stack.enter_context(locked(data_dir, "run"))
-        store = await Store.open(settings.store.url, data_dir)
+        store = await Store.open(settings.store.url, data_dir, makes=True)
         try:
             await store.migrate(say)
-            async with _log(settings) as log:
+            async with opened_log(settings, appends=True) as log:
                 log_id = await books.register(store, log, own_log_id(log))
                 say(f"log {log_id} is {log.name} with {log.partitions} partition(s)")
             await enter_sites(store, settings.sites)
@@ -83,33 +85,9 @@ async def migrate(settings: Settings, say: Say) -> None:
     say("the store is up to date")
 
 
-async def check(settings: Settings, say: Say) -> int:
-    """Check everything that a start needs; give the exit code. Raises: Misconfigured."""
-    say(f"settings: good, {len(settings.sites)} site(s)")
-    if not settings.sites:
-        say("warning: no sites, so every request is answered 401; add [sites.NAME]")
-    for name, site in settings.sites.items():
-        rules = load(site.consent)
-        say(f"site {name}: consent rules {site.consent}, version {rules.version}")
-        if site.browser_keys and not site.origins:
-            say(f"warning: site {name} has browser keys but no origins: its pages will get 403")
-    data_dir = Path(settings.data_dir)
-    if settings.log.url == "embedded" and not (data_dir / "log.sqlite").exists():
-        say(f"data_dir: {data_dir} has no data yet; `beleg run` makes it")
-        return 0
-    async with _books(settings) as store:
-        await store.check_version()
-        say("store: reachable, tables are of this version")
-        async with _log(settings) as log:
-            await log.ready()
-            await books.log_id_of(store, log, own_log_id(log))
-            say(f"log: {log.name} takes writes and is the one the store has read")
-    return 0
-
-
 async def ledger(settings: Settings, say: Say, *, as_json: bool) -> int:
     """Print the balance; give 0 if it holds, else 1."""
-    async with _books(settings) as store, _log(settings) as log:
+    async with opened_books(settings) as store, opened_log(settings) as log:
         log_id = await books.log_id_of(store, log, own_log_id(log))
         balances = await books.balance(store, log_id, await log.bounds())
     if as_json:
@@ -140,7 +118,7 @@ def _print_balances(log_id: str, balances: Sequence[Balance], say: Say) -> None:
 
 async def trace(settings: Settings, event_id: str, say: Say, *, as_json: bool) -> int:
     """Print the path of one id; give 0 if something landed under it, else 1."""
-    async with _books(settings) as store:
+    async with opened_books(settings) as store:
         found = await paths.trace(store, event_id)
     if as_json:
         say(msgspec.json.format(msgspec.json.encode(found)).decode())

@@ -33,7 +33,7 @@ from spine.kafka_topic import KafkaTopic
 from spine.log import Log
 from spine.metrics import Metrics
 from spine.runtime import listen, locked, until_stopped
-from spine.settings import Settings, StoreSettings
+from spine.settings import LogSettings, Settings, StoreSettings
 from spine.store import Store
 
 _logger = structlog.get_logger()
@@ -49,8 +49,10 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-async def open_log(settings: Settings) -> EmbeddedLog | KafkaLog:
-    """Open the log that the settings name. Raises: Misconfigured, Unavailable."""
+async def open_log(settings: Settings, *, appends: bool = True) -> EmbeddedLog | KafkaLog:
+    """Open the log that the settings name; a Kafka topic is made only for who appends.
+
+    Raises: Misconfigured, Unavailable."""
     log = settings.log
     pace = Pace(settings.processors.batch_records, settings.processors.batch_wait_ms)
     if log.url == "embedded":
@@ -61,10 +63,9 @@ async def open_log(settings: Settings) -> EmbeddedLog | KafkaLog:
             max_bytes=log.max_bytes,
             retention_s=log.retention_s,
         )
-    servers = log.url.removeprefix("kafka://")
-    kafka = KafkaLog(
-        KafkaTopic(servers, log.topic, log.partitions, log.append_deadline_ms), log.group, pace
-    )
+    kafka = KafkaLog(kafka_topic(log), log.group, pace)
+    if not appends:
+        return kafka
     try:
         await kafka.open()
     except (Unavailable, Misconfigured):
@@ -80,6 +81,12 @@ def _spare_cycle_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 10, 10)
+
+
+def kafka_topic(log: LogSettings) -> KafkaTopic:
+    """Give the topic that the settings name."""
+    servers = log.url.removeprefix("kafka://")
+    return KafkaTopic(servers, log.topic, log.partitions, log.append_deadline_ms)
 
 
 def own_log_id(log: EmbeddedLog | KafkaLog) -> str | None:
@@ -216,12 +223,13 @@ class House:
             async with asyncio.timeout(self._settings.processors.drain_deadline_s - _END_LEEWAY_S):
                 for drain in self._drains:
                     await drain()
+                for task in self._tasks:
+                    task.cancel()
+                await asyncio.gather(*self._tasks, return_exceptions=True)
+                await self._stack.aclose()
         except (TimeoutError, Unavailable) as trouble:
             _logger.error("drain is incomplete", why=str(trouble) or "the deadline has passed")
             # Threads of drivers may hang; what is not in the ledger will be read again.
             os._exit(1)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
         _logger.info("drained")
         return 0

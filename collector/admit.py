@@ -4,9 +4,9 @@ Pure, and the heart of the collector: nothing that is not returned from here rea
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -82,7 +82,7 @@ def _admit(
     claim: Event | Refused, sent_at: datetime | None, receipt: Receipt, source: Source
 ) -> Result | tuple[Result, Admitted]:
     if isinstance(claim, Refused):
-        return _refused(None, "(unreadable)", claim)
+        return _refused(claim.event_id, "(unreadable)", claim)
     name = claim.name if claim.name in KNOWN_NAMES else "(custom)"
     refusal = _may_not(claim, source)
     if refusal is not None:
@@ -96,7 +96,7 @@ def _admit(
         return Result(
             claim.event_id, "dropped", "no_consent", detail, name, decision.rule, "dropped"
         )
-    record = _record(claim, decision, time, receipt, source)
+    record = _record(decision, time, receipt, source)
     value = encode(record)
     if len(value) > MAX_RECORD_BYTES:
         why = Refused("too_long", "$", f"An event may have {MAX_RECORD_BYTES} bytes in all")
@@ -113,14 +113,13 @@ def _refused(event_id: str | None, name: str, why: Refused) -> Result:
 
 def _may_not(event: Event, source: Source) -> Refused | None:
     if source.channel == "server":
-        if event.event_id is None:
-            return Refused("missing_field", "$.event_id", "A server key must send an event_id")
-        if event.occurred_at is None:
-            return Refused("missing_field", "$.occurred_at", "A server key must send occurred_at")
-        return None
-    for field in ("ip", "user_agent"):
-        if getattr(event, field) is not None:
-            return Refused("not_allowed", f"$.{field}", "Only a server key may say this")
+        for field in ("event_id", "occurred_at"):
+            if getattr(event, field) is None:
+                return Refused("missing_field", f"$.{field}", "A server key must send it")
+    else:
+        for field in ("ip", "user_agent"):
+            if getattr(event, field) is not None:
+                return Refused("not_allowed", f"$.{field}", "Only a server key may say this")
     return None
 
 
@@ -160,17 +159,19 @@ def day_of(received_ms: int, source: Source) -> int:
     return (local.date() - _EPOCH_ON).days
 
 
-def _record(claim: Event, kept: Kept, time: _Time, receipt: Receipt, source: Source) -> EventRecord:
-    event, flags = _completed(kept, source)
-    if time.clamped:
-        flags = (*flags, "time_clamped")
-    visitor = digest.visitor_id(source.site, event.anonymous_id, event.user_id)
-    whole = kept.stamp.kept == "whole"
-    ip, user_agent = _observed(claim, receipt, source) if whole else ("", "")
+def _record(kept: Kept, time: _Time, receipt: Receipt, source: Source) -> EventRecord:
+    event, currency_filled = _with_currency(kept.event, source)
+    marks = {
+        "consent_unreadable": not kept.readable,
+        "currency_filled": currency_filled,
+        "time_clamped": time.clamped,
+    }
+    ip, user_agent = _observed(kept, receipt, source)
     event = msgspec.structs.replace(event, ip=None, user_agent=None, event_id=None)
     body = _encoder.encode(event)
-    event_id = claim.event_id or _filled_id(claim, body, visitor, receipt, source)
+    event_id = kept.event.event_id or _filled_id(event, body, receipt, source)
     key = digest.event_key(source.site, event.name, event_id)
+    visitor = digest.visitor_id(source.site, event.anonymous_id, event.user_id)
     return EventRecord(
         site=source.site,
         channel=source.channel,
@@ -183,40 +184,36 @@ def _record(claim: Event, kept: Kept, time: _Time, receipt: Receipt, source: Sou
         received_ms=receipt.received_ms,
         received_on=day_of(receipt.received_ms, source),
         stamp=kept.stamp,
-        flags=flags,
+        flags=tuple([mark for mark, stands in marks.items() if stands]),
         ip=ip,
         user_agent=user_agent,
         event=event,
     )
 
 
-def _completed(kept: Kept, source: Source) -> tuple[Event, tuple[str, ...]]:
-    flags: tuple[str, ...] = () if kept.readable else ("consent_unreadable",)
-    commerce = kept.event.commerce
+def _with_currency(event: Event, source: Source) -> tuple[Event, bool]:
+    commerce = event.commerce
     if commerce is None or commerce.currency is not None:
-        return kept.event, flags
-    if commerce.value is None and not commerce.items and commerce.transaction_id is None:
-        return kept.event, flags
-    changes: Mapping[str, Any] = {
-        "commerce": msgspec.structs.replace(commerce, currency=source.currency)
-    }
-    return msgspec.structs.replace(kept.event, **changes), (*flags, "currency_filled")
+        return event, False
+    commerce = msgspec.structs.replace(commerce, currency=source.currency)
+    return msgspec.structs.replace(event, commerce=commerce), True
 
 
-def _observed(claim: Event, receipt: Receipt, source: Source) -> tuple[str, str]:
+def _observed(kept: Kept, receipt: Receipt, source: Source) -> tuple[str, str]:
+    if kept.stamp.kept == "stripped":
+        return "", ""
     if source.channel == "server":  # its own address says nothing about the visitor
-        return truncated(claim.ip or ""), claim.user_agent or ""
+        return truncated(kept.event.ip or ""), kept.event.user_agent or ""
     return receipt.ip, receipt.user_agent
 
 
-def _filled_id(
-    claim: Event, body: bytes, visitor: bytes | None, receipt: Receipt, source: Source
-) -> str:
-    """Make the id that a browser did not send: a retry of an event with its time gets the same."""
-    if claim.occurred_at is None:
+def _filled_id(event: Event, body: bytes, receipt: Receipt, source: Source) -> str:
+    """Make the id that a browser did not send: a retry of an event with its time gets the same.
+
+    Of what may be kept only: a digest of what may not would still point to a person."""
+    if event.occurred_at is None:
         return uuid7(receipt.received_ms)
-    parts = (source.site.encode(), visitor or b"", body)
-    return "h-" + digest.record_digest(b"\x00".join(parts)).hex()
+    return "h-" + digest.record_digest(source.site.encode() + b"\x00" + body).hex()
 
 
 def uuid7(now_ms: int) -> str:

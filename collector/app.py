@@ -5,15 +5,18 @@ Invariants:
 1. A 2xx leaves after `log.append` returned (P1).
 2. Nothing but what `admit` returned reaches the log (P4).
 3. Every answer to a page names its origin, and only an origin of the key's own site.
+4. Every answer is counted, under a route from a fixed list, and tells nothing of our insides.
 """
 
 import asyncio
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
 from ipaddress import ip_network
 
 import orjson
+import structlog
 from aiohttp import web
 
 from collector.admit import Admission, admit, day_of
@@ -31,6 +34,7 @@ from spine.settings import CollectorSettings
 _ACCEPTED_TYPES = ("application/json", "text/plain")
 _PREFLIGHT_AGE_S = 7200
 _MAX_USER_AGENT = 1000
+_logger = structlog.get_logger()
 
 
 class Collector:
@@ -59,7 +63,19 @@ class Collector:
         app = web.Application(client_max_size=self._settings.max_body_bytes)
         app.router.add_post("/v1/events", self.post_events)
         app.router.add_options("/v1/events", self.preflight)
+        app.router.add_route("*", "/v1/events", self.wrong_method)
+        app.router.add_route("*", "/{path:.*}", self.nothing_here)
         return app
+
+    async def nothing_here(self, _: web.Request) -> web.Response:
+        """Answer for every path that is none."""
+        return self._refusal("not_found", "events go to POST /v1/events", route="other")
+
+    async def wrong_method(self, _: web.Request) -> web.Response:
+        """Answer for every method that events cannot be sent with."""
+        return self._refusal(
+            "method_not_allowed", "send POST", {"Allow": "POST, OPTIONS"}, route="other"
+        )
 
     async def preflight(self, request: web.Request) -> web.Response:
         """Answer a browser that asks before it posts: yes to the origins of the sites."""
@@ -83,7 +99,11 @@ class Collector:
         """Take one event or a batch; answer when everything accepted is durable."""
         source = self._source(request)
         if source is None:
-            return self._refusal("unknown_key", "no known key: Authorization: Bearer KEY, or ?key=")
+            return self._refusal(
+                "unknown_key",
+                "no known key: Authorization: Bearer KEY, or ?key= for browser keys",
+                {"WWW-Authenticate": "Bearer"},
+            )
         headers = self._cors(request, source)
         if headers is None:
             return self._refusal(
@@ -91,10 +111,16 @@ class Collector:
             )
         try:
             response = await self._take(request, source)
-        except Unavailable as trouble:
+        except Unavailable as trouble:  # why, is for /readyz: the public need not know our insides
             self._metrics.append_failures.inc()
-            response = self._refusal("log_unavailable", trouble.what)
+            response = self._refusal("log_unavailable", "nothing of this request was accepted")
             response.headers["Retry-After"] = str(max(1, round(trouble.retry_after_s)))
+        except Exception as bug:  # noqa: BLE001 - the edge: answer, count, serve the next
+            # Without the words of the bug, which may quote what was sent.
+            frames = traceback.extract_tb(bug.__traceback__)
+            where = [f"{frame.filename}:{frame.lineno}" for frame in frames]
+            _logger.error("a request failed", bug=type(bug).__name__, where=where)
+            response = self._refusal("internal_error", "send it again later")
         response.headers.update(headers)
         return response
 
@@ -136,22 +162,30 @@ class Collector:
         encoding = request.headers.get("Content-Encoding", "identity").lower()
         if encoding not in ("identity", "gzip"):
             return Unreadable("unsupported_encoding", "send the body as it is, or in gzip")
-        limit = self._settings.max_body_bytes
         if self._in_flight_bytes > self._settings.max_in_flight_bytes:
             return Unreadable("overloaded", "too much is on its way to the log")
+        body = await self._read(request)
+        if encoding == "gzip" and isinstance(body, bytes):
+            return gunzip(body, self._settings.max_body_bytes)
+        return body
+
+    async def _read(self, request: web.Request) -> bytes | Unreadable:
+        limit = self._settings.max_body_bytes
+        too_large = Unreadable("body_too_large", f"a body may have {limit} bytes")
+        if (request.content_length or 0) > limit:
+            return too_large
         try:
             async with asyncio.timeout(self._settings.body_timeout_s):
-                body = await request.read()
-        except TimeoutError:
+                return await request.read()
+        except (TimeoutError, ConnectionError):  # the client may have gone: then it is counted only
             return Unreadable("slow_request", "the body did not arrive in time")
         except web.HTTPRequestEntityTooLarge:
-            return Unreadable("body_too_large", f"a body may have {limit} bytes")
-        return gunzip(body, limit) if encoding == "gzip" else body
+            return too_large
 
     def _receipt(self, request: web.Request) -> Receipt:
         forwarded = ",".join(request.headers.getall("X-Forwarded-For", ()))
         address = client_address(request.remote or "", forwarded, self._trusted)
-        user_agent = request.headers.get("User-Agent", "")[:_MAX_USER_AGENT]
+        user_agent = _readable(request.headers.get("User-Agent", ""))[:_MAX_USER_AGENT]
         return Receipt(self._now_ms(), truncated(address), user_agent)
 
     async def _append(self, admission: Admission) -> None:
@@ -203,7 +237,11 @@ class Collector:
         return self._counted(response, "events")
 
     def _refusal(
-        self, code: str, detail: str, headers: Mapping[str, str] | None = None
+        self,
+        code: str,
+        detail: str,
+        headers: Mapping[str, str] | None = None,
+        route: str = "events",
     ) -> web.Response:
         known = CODES[code]
         body = orjson.dumps({"code": code, "meaning": known.meaning, "detail": detail})
@@ -215,8 +253,13 @@ class Collector:
         )
         if response.status == 503:
             response.headers["Retry-After"] = "1"
-        return self._counted(response, "events")
+        return self._counted(response, route)
 
     def _counted(self, response: web.Response, route: str) -> web.Response:
         self._metrics.requests.labels(route, str(response.status)).inc()
         return response
+
+
+def _readable(header: str) -> str:
+    """Give the text of a header whose bytes may not be UTF-8; what is not becomes U+FFFD."""
+    return header.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

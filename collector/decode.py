@@ -10,7 +10,7 @@ import msgspec
 
 from spine.codes import Refused
 from spine.currencies import CURRENCIES
-from spine.event import Event, Instant
+from spine.event import Commerce, Event, Identifier, Instant
 from spine.money import rounded, unfit
 
 
@@ -39,10 +39,19 @@ class _Batch(msgspec.Struct, forbid_unknown_fields=True):
     sent_at: Instant | None = None
 
 
+class _Named(msgspec.Struct):
+    event_id: Identifier | None = None
+
+
+_named = msgspec.json.Decoder(_Named)
 _probe = msgspec.json.Decoder(_Probe)
 _batch = msgspec.json.Decoder(_Batch)
 _event = msgspec.json.Decoder(Event)
 _MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+_ESCAPES = re.compile(
+    rb"\\(?:u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}|(u[dD][89a-fA-F][\da-fA-F]{2})|.)"
+)
 
 
 def gunzip(body: bytes, max_bytes: int) -> bytes | Unreadable:
@@ -61,6 +70,8 @@ def gunzip(body: bytes, max_bytes: int) -> bytes | Unreadable:
 
 def decode(body: bytes, max_events: int) -> Claims | Unreadable:
     """Read one event, or a batch of at most `max_events`."""
+    if _HALF.search(body):
+        body = _ESCAPES.sub(_whole_character, body)
     try:
         if _probe.decode(body).events is msgspec.UNSET:
             return Claims([_decode_event(body)], None)
@@ -71,6 +82,14 @@ def decode(body: bytes, max_events: int) -> Claims | Unreadable:
         return Claims([_decode_event(raw) for raw in batch.events], batch.sent_at)
     except _MALFORMED as error:
         return Unreadable("unreadable_body", _readable(error))
+
+
+def _whole_character(escape: re.Match[bytes]) -> bytes:
+    """Replace half of a surrogate pair: a page that cuts a text in the middle of an emoji sends it.
+
+    Source: JSON.stringify escapes such halves since ECMAScript 2019; where browsers encode text
+    themselves they put U+FFFD (WHATWG, Web IDL: USVString)."""
+    return b"\\ufffd" if escape[1] else escape[0]
 
 
 def _readable(error: Exception) -> str:
@@ -85,20 +104,29 @@ def _decode_event(raw: bytes | msgspec.Raw) -> Event | Refused:
     try:
         event = _event.decode(raw)
     except msgspec.ValidationError as error:
-        return refusal(str(error))
-    return _checked(event)
+        return refusal(str(error))._replace(event_id=_event_id(raw))
+    checked = _checked(event)
+    if isinstance(checked, Refused):
+        return checked._replace(event_id=event.event_id)
+    return checked
 
 
-_PATH = re.compile(r" - at `([^`]*)`$")
+def _event_id(raw: bytes | msgspec.Raw) -> str | None:
+    try:
+        return _named.decode(raw).event_id
+    except _MALFORMED:
+        return None
+
+
+_PATH = re.compile(r" - at (?:`key` in )?`([^`]*)`$")
 _CODES = (
-    (re.compile(r"^Object missing required field `(.*)`"), "missing_field"),
-    (re.compile(r"^Object contains unknown field `(.*)`"), "unknown_field"),
-    (re.compile(r"of length <= |^Number out of range|length at most"), "too_long"),
+    (re.compile(r"^Object missing required field `(.*)`", re.DOTALL), "missing_field"),
+    (re.compile(r"^Object contains unknown field `(.*)`", re.DOTALL), "unknown_field"),
+    (re.compile(r"of length <= "), "too_long"),
     (re.compile(r"of length >= "), "empty_value"),
-    (re.compile(r"RFC3339|timezone component|^Timestamp"), "bad_time"),
-    (re.compile(r"^Invalid decimal|[Dd]ecimal"), "bad_amount"),
-    (re.compile(r"^Expected `(?:datetime).*got `str`"), "bad_time"),
-    (re.compile(r"matching regex|^Expected `int` [<>]=|^Invalid"), "bad_value"),
+    (re.compile(r"RFC3339|timezone component"), "bad_time"),
+    (re.compile(r"^Invalid decimal"), "bad_amount"),
+    (re.compile(r"matching regex|^Expected `int` [<>]=|out of range$"), "bad_value"),
 )
 
 
@@ -124,13 +152,22 @@ def _checked(event: Event) -> Event | Refused:
         return Refused(
             "bad_currency", "$.commerce.currency", "Expected a current ISO 4217 code such as EUR"
         )
-    if path := unfit(commerce):
+    path = unfit(commerce)
+    if path is None:
+        commerce = _in_four_decimals(commerce)
+        path = unfit(commerce)  # the last amounts that fit are rounded to the first that does not
+    if path is not None:
         return Refused("bad_amount", path, "Expected a finite decimal below 10^14")
-    changes = {
-        name: rounded(amount)
-        for name in ("value", "tax", "shipping", "discount")
-        if (amount := getattr(commerce, name)) is not None
-    }
-    if not changes:
-        return event
-    return msgspec.structs.replace(event, commerce=msgspec.structs.replace(commerce, **changes))
+    return msgspec.structs.replace(event, commerce=commerce)
+
+
+def _in_four_decimals(commerce: Commerce) -> Commerce:
+    """Round what is kept as an amount; the price of one unit may be finer than any amount."""
+    return msgspec.structs.replace(
+        commerce,
+        **{
+            name: rounded(amount)
+            for name in ("value", "tax", "shipping", "discount")
+            if (amount := getattr(commerce, name)) is not None
+        },
+    )

@@ -25,8 +25,8 @@ def truncated(ip: str) -> str:
         address = ipaddress.ip_address(ip.strip().split("%")[0])
     except ValueError:
         return ""
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
+    if isinstance(address, ipaddress.IPv6Address):  # some carry a whole IPv4 address in front
+        address = address.ipv4_mapped or address.sixtofour or address
     bits = 24 if address.version == 4 else 48
     return str(ipaddress.ip_network(f"{address}/{bits}", strict=False).network_address)
 
@@ -48,4 +48,6 @@ def _within(address: str, networks: Sequence[Network]) -> bool:
         found = ipaddress.ip_address(address)
     except ValueError:
         return False
+    if isinstance(found, ipaddress.IPv6Address):  # a listener on [::] sees IPv4 peers mapped
+        found = found.ipv4_mapped or found
     return any(found in network for network in networks)

@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import NamedTuple
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from consent_rules.rules import Rules, load
 from spine.record import Channel
-from spine.settings import SiteSettings
+from spine.settings import SiteSettings, key_digest
 
 
 class Source(NamedTuple):
@@ -37,7 +36,7 @@ class Sources:
             self._origins |= origins
             for channel, keys in (("browser", site.browser_keys), ("server", site.server_keys)):
                 for key in keys:
-                    self._by_digest[_digest(key)] = Source(
+                    self._by_digest[key_digest(key)] = Source(
                         name,
                         "browser" if channel == "browser" else "server",
                         site.currency,
@@ -53,14 +52,3 @@ class Sources:
     def any_allows(self, origin: str) -> bool:
         """Say whether some site has this origin: all a preflight without a key can be asked."""
         return origin.lower() in self._origins
-
-
-def _digest(key: str) -> bytes:
-    if key.startswith("sha256:"):
-        return bytes.fromhex(key.removeprefix("sha256:"))
-    return sha256(key.encode()).digest()
-
-
-def own_hosts(site: SiteSettings) -> frozenset[str]:
-    """Give the hosts of a site's own pages."""
-    return frozenset(host for origin in site.origins if (host := urlsplit(origin).hostname))

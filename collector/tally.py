@@ -42,6 +42,18 @@ class Tallies:
     async def flush(self, log: Log, now_ms: int) -> None:
         """Put the counts on the log. Raises: Unavailable; the same counts are then sent again
         under the same sequence number, so that they count once."""
+        await self._send(log)  # first: while the log is away counts add up and take no more room
+        self._cut(now_ms)
+        await self._send(log)
+
+    async def _send(self, log: Log) -> None:
+        while self._unsent:
+            tally = self._unsent[0]
+            key = tally_identity(tally.collector, tally.boot, tally.sequence)
+            await log.append([Entry(partition_of(key, log.partitions), encode(tally))])
+            del self._unsent[0]
+
+    def _cut(self, now_ms: int) -> None:
         rows = [TallyRow(*key, count) for key, count in sorted(self._counts.items())]
         self._counts.clear()
         for start in range(0, len(rows), _ROWS_PER_RECORD):
@@ -55,17 +67,14 @@ class Tallies:
                 )
             )
             self._sequence += 1
-        while self._unsent:
-            tally = self._unsent[0]
-            key = tally_identity(tally.collector, tally.boot, tally.sequence)
-            await log.append([Entry(partition_of(key, log.partitions), encode(tally))])
-            del self._unsent[0]
 
 
-async def flush_for_ever(tallies: Tallies, log: Log, now_ms: Callable[[], int]) -> None:
-    """Flush every ten seconds, until cancelled."""
+async def flush_for_ever(
+    tallies: Tallies, log: Log, now_ms: Callable[[], int], every_s: float = FLUSH_EVERY_S
+) -> None:
+    """Flush again and again, until cancelled."""
     while True:
-        await asyncio.sleep(FLUSH_EVERY_S)
+        await asyncio.sleep(every_s)
         try:
             await tallies.flush(log, now_ms())
         except Unavailable as trouble:

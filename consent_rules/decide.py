@@ -4,7 +4,8 @@ Invariants:
 
 1. An undecided, missing or unreadable decision is a refusal of every purpose.
 2. A strip is an allow-list: what is not named is gone, whatever it is called.
-3. Nothing of a dropped event leaves this function but the id of the rule that dropped it.
+3. Whatever is kept, and by whichever rule, click ids need their own purposes.
+4. Nothing of a dropped event leaves this function but the id of the rule that dropped it.
 """
 
 from typing import Any, NamedTuple
@@ -12,8 +13,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from consent_rules.rules import Rules
-from spine.click_ids import is_click_id, without_click_ids
-from spine.event import UNDECIDED, Commerce, ConsentClaim, Event, Item, Page
+from spine.click_ids import is_click_id, may_hold_one, without_click_ids
+from spine.event import UNDECIDED, Commerce, ConsentClaim, Event, Item
 from spine.record import Stamp
 
 _claim = msgspec.json.Decoder(ConsentClaim | None)
@@ -47,20 +48,20 @@ def decide(rules: Rules, event: Event) -> Kept | Dropped:
     if rule.action == "drop":
         return Dropped(rule.id, readable)
     if rule.action == "strip":
+        kept = strip(event, frozenset(rule.keep))
         stamp = Stamp(rule=rule.id, version=rules.version, kept="stripped")
-        return Kept(strip(event, frozenset(rule.keep)), stamp, readable)
-    stamp = Stamp(
-        rule=rule.id,
-        version=rules.version,
-        kept="whole",
-        purposes=tuple(sorted(granted)),
-        linked=granted.issuperset(rules.needs.identity),
-        signal=bytes(event.consent).decode("utf-8", "replace"),
-    )
-    kept = msgspec.structs.replace(event, consent=UNDECIDED)
+    else:
+        kept = msgspec.structs.replace(event, consent=UNDECIDED)
+        stamp = Stamp(
+            rule=rule.id,
+            version=rules.version,
+            kept="whole",
+            purposes=tuple(sorted(granted)),
+            linked=granted.issuperset(rules.needs.identity),
+            signal=bytes(event.consent).decode() if readable else "",
+        )
     if not granted.issuperset(rules.needs.click_ids):
         kept = drop_click_ids(kept)
-        stamp = msgspec.structs.replace(stamp, signal=without_click_ids(stamp.signal))
     return Kept(kept, stamp, readable)
 
 
@@ -107,22 +108,29 @@ def _strip_commerce(commerce: Commerce, keep: frozenset[str]) -> Commerce:
 
 
 def drop_click_ids(event: Event) -> Event:
-    """Give the event without the ids of ad clicks: in its URLs, and in its free properties."""
-    changes: dict[str, Any] = {}
-    if event.page is not None:
-        changes["page"] = Page(
-            url=_without(event.page.url),
-            referrer=_without(event.page.referrer),
-            title=_without(event.page.title),
-        )
-    if event.properties:
-        changes["properties"] = {
-            name: without_click_ids(value) if isinstance(value, str) else value
-            for name, value in event.properties.items()
-            if not is_click_id(name)
-        }
-    return msgspec.structs.replace(event, **changes) if changes else event
+    """Give the event without the ids of ad clicks, in whatever text a page may put an address.
+
+    The event's own name and ids stay as they are: they say which event it is and whose."""
+    texts = (event.page, event.commerce, event.properties, event.user_agent)
+    if not may_hold_one(msgspec.json.encode(texts).decode()):  # once, not for every text
+        return event
+    return msgspec.structs.replace(
+        event,
+        page=_without(event.page),
+        commerce=_without(event.commerce),
+        properties=_without(event.properties),
+        user_agent=_without(event.user_agent),
+    )
 
 
-def _without(text: str | None) -> str | None:
-    return None if text is None else without_click_ids(text)
+def _without(value: Any) -> Any:
+    if isinstance(value, str):
+        return without_click_ids(value)
+    if isinstance(value, msgspec.Struct):
+        fields = {name: _without(getattr(value, name)) for name in value.__struct_fields__}
+        return type(value)(**fields)
+    if isinstance(value, dict):
+        return {name: _without(part) for name, part in value.items() if not is_click_id(name)}
+    if isinstance(value, tuple):
+        return tuple([_without(part) for part in value])
+    return value

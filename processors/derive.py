@@ -1,7 +1,7 @@
 """Recompute from the store whatever a batch touched: sessions, orders, persons.
 
 Derived rows are functions of the set of landed rows; a late event is no special case, and deriving
-twice changes nothing. Each statement takes its version token after landing and before it reads.
+twice changes nothing. Their version, a token, is taken after landing and before anything is read.
 """
 
 import base64
@@ -60,28 +60,29 @@ def touched(records: Iterable[EventRecord]) -> Touched:
 
 
 async def derive(store: Store, keys: Touched) -> int:
-    """Bring every derived row of these keys up to what has landed; give the highest token used."""
+    """Bring every derived row of these keys up to what has landed; give the token of its rows.
+
+    One token serves all: none of these statements reads what another one writes."""
     token = await next_token(store)
     if keys.visitor_days:
-        token = await _derive_sessions(store, keys.visitor_days)
+        await _derive_sessions(store, keys.visitor_days, token)
     if keys.order_keys:
-        token = await next_token(store)
         await store.command(_SQL["orders"].format(order_keys=packed(keys.order_keys), token=token))
     if keys.anonymous_keys:
-        token = await next_token(store)
         await store.command(
             _SQL["persons"].format(anonymous_keys=packed(keys.anonymous_keys), token=token)
         )
     return token
 
 
-async def _derive_sessions(store: Store, visitor_days: Mapping[bytes, set[int]]) -> int:
+async def _derive_sessions(
+    store: Store, visitor_days: Mapping[bytes, set[int]], token: int
+) -> None:
     windows = [
         window for visitor, days in visitor_days.items() for window in windows_of(visitor, days)
     ]
-    windows = await _widened(store, windows)
-    token = await next_token(store)
-    for group in groups_of(windows):
+    # The look at the edges is a reading, too: what lands after it has a higher token.
+    for group in groups_of(await _widened(store, windows)):
         rows = [(window, day) for window in group for day in sorted(window.days)]
         await store.command(
             _SQL["sessions"].format(
@@ -95,7 +96,6 @@ async def _derive_sessions(store: Store, visitor_days: Mapping[bytes, set[int]])
                 token=token,
             )
         )
-    return token
 
 
 async def _widened(store: Store, windows: Sequence[Window]) -> list[Window]:
@@ -128,6 +128,7 @@ def _edges_sql(group: Sequence[Window]) -> str:
         untils=_base64(_uint16(window.until) for window in group),
         first_day=min(window.since for window in group),
         last_day=max(window.until for window in group),
+        end_of_days=_LAST_DAY,
         timeout_s=SESSION_TIMEOUT_S,
     )
 

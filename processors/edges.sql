@@ -1,4 +1,5 @@
--- Which windows might cut a chain: those with a fact within one time-out of an edge.
+-- Which windows might cut a chain: those with a fact within one time-out of an edge. Beyond the
+-- first and the last of all days there is nothing to cut.
 WITH
 touched AS (
     SELECT
@@ -17,6 +18,12 @@ WHERE f.visitor_id IN (SELECT visitor_id FROM touched)
     AND f.occurred_at >= toDateTime64(toDate({first_day}), 3, 'UTC')
     AND f.occurred_at < toDateTime64(toDate({last_day}), 3, 'UTC')
     AND (
-        (f.occurred_at >= w.since AND f.occurred_at < w.since + INTERVAL {timeout_s} SECOND)
-        OR (f.occurred_at < w.until AND f.occurred_at >= w.until - INTERVAL {timeout_s} SECOND)
+        (
+            toUInt16(toDate(w.since)) > 0
+            AND f.occurred_at >= w.since AND f.occurred_at < w.since + INTERVAL {timeout_s} SECOND
+        )
+        OR (
+            toUInt16(toDate(w.until)) < {end_of_days}
+            AND f.occurred_at < w.until AND f.occurred_at >= w.until - INTERVAL {timeout_s} SECOND
+        )
     )

@@ -103,7 +103,7 @@ def _judge(log_id: str, reading: Reading, known: dict[bytes, Seen], verdict: Ver
     site = content.site if isinstance(content, EventRecord) else ""
     here = Seen(log_id, record.partition, record.offset, body)
     first = known.setdefault(identity, here)
-    if first[:3] != here[:3]:
+    if first is not here and first[:3] != here[:3]:
         code = "duplicate_copy" if first.body == body else "duplicate_conflict"
         return Fate(record, site, content.received_ms, identity, "duplicate", code)
     (verdict.fresh if first is here else verdict.landed).append(reading)

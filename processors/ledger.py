@@ -86,18 +86,33 @@ def _agree(known: tuple[str, int] | None, log: Log, log_id: str | None) -> str:
     return known[0]
 
 
+_ENDS = """
+SELECT e.log_partition, e.end, max(l.digest)
+FROM (
+    SELECT log_partition, countIf(first_offset > reached) AS gaps,
+        if(gaps = 0, max(next_offset), minIf(reached, first_offset > reached)) AS end
+    FROM (
+        SELECT log_partition, first_offset, next_offset, max(next_offset) OVER (
+            PARTITION BY log_partition ORDER BY first_offset, next_offset
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ) AS reached
+        FROM ledger WHERE log_id = {log_id:String}
+    )
+    GROUP BY log_partition
+) AS e
+INNER JOIN (SELECT * FROM ledger WHERE log_id = {log_id:String}) AS l
+    ON e.log_partition = l.log_partition AND e.end = l.next_offset
+GROUP BY e.log_partition, e.end
+"""
+
+
 async def positions(store: Store, log_id: str, partitions: Sequence[int]) -> Mapping[int, Position]:
     """Give the end of the contiguous ledger of each partition."""
-    found = {partition: Position(0, None) for partition in partitions}
-    for partition, first, following, digest in await store.select(
-        "SELECT log_partition, first_offset, next_offset, digest FROM ledger FINAL"
-        " WHERE log_id = {log_id:String} ORDER BY log_partition, first_offset, next_offset",
-        {"log_id": log_id},
-    ):
-        here = found.get(partition)
-        if here is not None and first <= here.offset < following:
-            found[partition] = Position(following, bytes(digest))
-    return found
+    ends = {
+        partition: Position(int(end), bytes(digest))
+        for partition, end, digest in await store.select(_ENDS, {"log_id": log_id})
+    }
+    return {partition: ends.get(partition, Position(0, None)) for partition in partitions}
 
 
 async def resume(
@@ -134,13 +149,16 @@ def _other_log(log: Log, partition: int, what: str) -> Misconfigured:
 
 
 async def next_token(store: Store) -> int:
-    """Take a version: above every version entered, after all that this process landed.
+    """Take a version: above every version taken before, after all that this process landed.
 
-    A statement of its own: what is read after it is at least as new as the token."""
-    ((token,),) = await store.select_after_write(
-        "SELECT greatest(toUInt64(toUnixTimestamp64Micro(now64(6))),"
-        " (SELECT max(token) FROM ledger) + 1)"
+    The store remembers it before it is used, so that versions rise even when the clock is put
+    back. Two processes may get the same one: both then read after it was written, and see the
+    same. Shape: microseconds since 1970 while the clock goes forward."""
+    await store.command(
+        "INSERT INTO tokens SELECT 0, greatest(toUInt64(toUnixTimestamp64Micro(now64(6))),"
+        " (SELECT max(token) FROM tokens) + 1)"
     )
+    ((token,),) = await store.select_after_write("SELECT max(token) FROM tokens")
     return int(token)
 
 
@@ -196,10 +214,14 @@ async def _balance(store: Store, log_id: str, partition: int, end: int, bound: B
         )
     )
     fates = {fate: int(counts.get(fate, 0)) for fate in FATES}
-    # A crash before the line may leave fates for offsets that the log then dropped: not lost.
+    # Two processors may book overlapping losses. And a crash before the line may leave fates for
+    # offsets that the log then dropped: not lost.
     lost_count = 0
+    counted = 0
     for first, following in lost:
-        lost_count += following - first - await _fated(store, where, here, (first, following))
+        span = (max(int(first), counted), max(int(following), counted))
+        lost_count += span[1] - span[0] - await _fated(store, where, here, span)
+        counted = span[1]
     unbalanced = None
     if sum(fates.values()) + lost_count != end or set(counts) - set(FATES):
         unbalanced = await _first_gap(store, where, here)
@@ -222,12 +244,13 @@ async def _fated(
 async def _first_gap(store: Store, where: str, here: Mapping[str, object]) -> tuple[int, int]:
     rows = await store.select(
         "SELECT gap_start, gap_end FROM (SELECT log_offset AS gap_end,"
-        " lagInFrame(next_offset, 1, toUInt64(0)) OVER (ORDER BY log_offset, next_offset"
-        " ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS gap_start"
+        " max(next_offset) OVER (ORDER BY log_offset, next_offset"
+        " ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS gap_start"
         " FROM (SELECT log_offset, log_offset + 1 AS next_offset FROM fates FINAL"
-        f" WHERE {where} UNION ALL SELECT first_offset, next_offset FROM ledger FINAL"
+        f" WHERE {where} AND log_offset < {{end:UInt64}} AND fate IN {FATES}"
+        " UNION ALL SELECT first_offset, next_offset FROM ledger FINAL"
         f" WHERE {where} AND lost UNION ALL SELECT {{end:UInt64}}, {{end:UInt64}}))"
-        " WHERE gap_start != gap_end ORDER BY gap_end LIMIT 1",
+        " WHERE gap_start < gap_end ORDER BY gap_end LIMIT 1",
         dict(here),
     )
     return (int(rows[0][0]), int(rows[0][1])) if rows else (0, int(str(here["end"])))

@@ -6,6 +6,7 @@ is idempotent, the fate rows come last of what lands, and the ledger line is the
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import structlog
@@ -13,18 +14,7 @@ import structlog
 from processors import ledger
 from processors.derive import Touched, derive, touched
 from processors.judge import Reading, Seen, Verdict, judge, read
-from processors.rows import (
-    Site,
-    edge_columns,
-    event_columns,
-    fate_columns,
-    landings,
-    order_fact_columns,
-    reject_columns,
-    seen_columns,
-    tally_columns,
-    visitor_fact_columns,
-)
+from processors.rows import Site, tables
 from spine.errors import Unavailable
 from spine.log import Batch, Log
 from spine.metrics import Metrics
@@ -71,10 +61,12 @@ class Processor:
 
     async def _process(self, batch: Batch) -> None:
         started = time.monotonic()
-        readings = read(batch.records)
-        verdict = judge(self._log_id, readings, await seen(self._store, readings))
-        await land(self._store, self._log_id, verdict, self._sites)
-        keys = touched(verdict.touched)
+        # What takes long in Python is done in a thread, so that a collector beside it goes on.
+        readings = await asyncio.to_thread(read, batch.records)
+        known = await seen(self._store, readings)
+        verdict = await asyncio.to_thread(judge, self._log_id, readings, known)
+        await land(self._store, self._log_id, verdict, self._sites, self._metrics)
+        keys = await asyncio.to_thread(touched, verdict.touched)
         token = await derive(self._store, keys)
         await ledger.enter(self._store, self._log_id, batch, token)
         await self._log.commit(batch)
@@ -88,7 +80,7 @@ async def seen(store: Store, readings: Sequence[Reading]) -> Mapping[bytes, Seen
         return {}
     rows = await store.select_after_write(
         "SELECT identity, argMin((log_id, log_partition, log_offset, body),"
-        " (log_partition, log_offset)) FROM seen WHERE identity IN "
+        " (log_partition, log_offset, log_id)) FROM seen WHERE identity IN "
         f"{packed(identities)} GROUP BY identity"
     )
     return {
@@ -97,24 +89,18 @@ async def seen(store: Store, readings: Sequence[Reading]) -> Mapping[bytes, Seen
     }
 
 
-async def land(store: Store, log_id: str, verdict: Verdict, sites: Mapping[str, Site]) -> None:
-    """Insert what a batch brought: facts first, then what says that they are there, fates last.
-
-    Raises: Unavailable; landing the same batch again is safe."""
-    events = landings(verdict.fresh, sites)
-    await store.insert("events", event_columns(log_id, events))
-    await store.insert("visitor_facts", visitor_fact_columns(events))
-    await store.insert("order_facts", order_fact_columns(events))
-    await store.insert("identity_edges", edge_columns(events))
-    await store.insert("tallies", tally_columns(verdict.fresh))
-    await store.insert("rejects", reject_columns(log_id, verdict.rejected))
-    await store.insert("seen", seen_columns(log_id, verdict.fresh))
-    await store.insert("fates", fate_columns(log_id, verdict.fates))
+async def land(
+    store: Store, log_id: str, verdict: Verdict, sites: Mapping[str, Site], metrics: Metrics
+) -> None:
+    """Insert what a batch brought. Raises: Unavailable; landing the same batch again is safe."""
+    for table, columns in await asyncio.to_thread(tables, log_id, verdict, sites):
+        with metrics.store_seconds.labels(table).time():
+            await store.insert(table, columns)
 
 
 def _tell(batch: Batch, verdict: Verdict, keys: Touched, took_s: float, metrics: Metrics) -> None:
-    for fate in verdict.fates:
-        metrics.fates.labels(fate.fate, fate.code).inc()
+    for (fate, code), count in Counter((one.fate, one.code) for one in verdict.fates).items():
+        metrics.fates.labels(fate, code).inc(count)
     metrics.batch_records.observe(len(batch.records))
     metrics.batch_seconds.observe(took_s)
     metrics.derived.labels("visitor_days").inc(sum(map(len, keys.visitor_days.values())))

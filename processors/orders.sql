@@ -1,7 +1,8 @@
 -- The state of the touched orders, from all their reports in any order of arrival.
 --
 -- reports   one per identity; a re-landed copy is the same report
--- refunds   one per event: of a browser and a server report the server's amounts stand
+-- refunds   one per event: of a browser and a server report the server's amounts stand; one whose
+--           amount is unknown (items without a price) counts as nothing, but the status tells
 -- An order is what its earliest purchase report of the better source says: money from a server
 -- report if there is one, the visitor from a browser report if there is one.
 INSERT INTO orders
@@ -30,7 +31,9 @@ purchases AS (
     GROUP BY r.order_key
 ),
 refunds AS (
-    SELECT u.order_key AS order_key, sum(u.amount.1) AS amount, max(u.amount.2) AS is_full
+    SELECT
+        u.order_key AS order_key, sum(ifNull(u.amount.1, 0)) AS amount,
+        max(u.amount.2) AS is_full
     FROM (
         SELECT
             r.order_key AS order_key, r.event_key AS event_key,

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from processors.campaign import Touch, touch
-from processors.judge import NOBODY, Fate, Reading
+from processors.judge import NOBODY, Fate, Reading, Verdict
 from spine.digest import identifier_id
 from spine.event import ORDER_NAMES, Commerce, Identifiers, Page
 from spine.money import amount
@@ -59,6 +59,24 @@ def _landing(reading: Reading, record: EventRecord, site: Site) -> Landing:
         page,
         record.event.commerce or _NO_COMMERCE,
     )
+
+
+def tables(
+    log_id: str, verdict: Verdict, sites: Mapping[str, Site]
+) -> Sequence[tuple[str, Columns]]:
+    """Give what a batch brought, table by table, in the order in which it has to land: facts
+    first, then what says that they are there, fates last."""
+    events = landings(verdict.fresh, sites)
+    return [
+        ("events", event_columns(log_id, events)),
+        ("visitor_facts", visitor_fact_columns(events)),
+        ("order_facts", order_fact_columns(events)),
+        ("identity_edges", edge_columns(events)),
+        ("tallies", tally_columns(verdict.fresh)),
+        ("rejects", reject_columns(log_id, verdict.rejected)),
+        ("seen", seen_columns(log_id, verdict.fresh)),
+        ("fates", fate_columns(log_id, verdict.fates)),
+    ]
 
 
 def fate_columns(log_id: str, fates: Sequence[Fate]) -> Columns:
@@ -183,7 +201,7 @@ def event_columns(log_id: str, events: Sequence[Landing]) -> Columns:
 def opens_session(record: EventRecord) -> bool:
     """Say whether an event makes or extends sessions: browser events, and server events that
     track a page on behalf of a browser."""
-    if not record.visitor:
+    if visitor_of(record) == NOBODY:
         return False
     event = record.event
     on_page = event.page is not None and bool(event.page.url)
@@ -248,7 +266,8 @@ def order_fact_columns(events: Sequence[Landing]) -> Columns:
 def is_edge(record: EventRecord) -> bool:
     """Say whether an event is evidence that two identifiers are one person."""
     event = record.event
-    return record.stamp.linked and event.anonymous_id is not None and event.user_id is not None
+    named = event.anonymous_id is not None and visitor_of(record) != NOBODY
+    return record.stamp.linked and named and event.user_id is not None
 
 
 def edge_columns(events: Sequence[Landing]) -> Columns:

@@ -61,7 +61,7 @@ chains AS (
         toUInt32(uniqExact(e.event_key)) AS events,
         toUInt32(uniqExactIf(e.event_key, e.name = 'page_view')) AS page_views,
         max(e.is_key) AS has_key,
-        argMinIf(e.touch, (e.occurred_at, e.identity), e.touch.1 != '') AS first_touch,
+        argMinIf(e.touch, (e.occurred_at, e.identity, e.touch), e.touch.1 != '') AS first_touch,
         argMinIf(e.page, (e.occurred_at, e.identity), e.page != '') AS landing_page
     FROM numbered AS e
     GROUP BY e.site, e.visitor_id, e.since, e.nth

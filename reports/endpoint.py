@@ -149,7 +149,8 @@ class Endpoint:
 async def serve(path: Path, listen: str, limits: Limits, *, writable: bool = False) -> Endpoint:
     """Return an endpoint over the chDB directory that answers at `listen`.
 
-    Shape: `listen` is host:port, port 0 is any free one. Raises: Misconfigured, also where a writable endpoint would be reachable from elsewhere."""
+    Shape: `listen` is host:port, port 0 is any free one. Raises: Misconfigured, also where a
+    writable endpoint would be reachable from elsewhere."""
     host, _, port = listen.rpartition(":")
     if not host or not port.isdecimal():
         raise Misconfigured("store.listen", f"{listen!r} is not host:port")

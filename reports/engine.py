@@ -71,6 +71,8 @@ _SHAPES = re.compile(
     r"|result_overflow_mode|float_format|bool_true_representation|bool_false_representation"
     r"|format_tsv_null_representation|format_csv_null_representation|use_uncompressed_cache"
 )
+# Where the embedded engine's defaults are not a server's.
+_SERVER = {"implicit_select": "0", "allow_introspection_functions": "0"}
 # The data of an INSERT begins after FORMAT and its name; quotes and brackets before are skipped.
 _INSERT = re.compile(
     rb"(?:\s+|--[^\n]*(?:\n|$)|/\*.*?\*/)*"
@@ -81,7 +83,7 @@ _INSERT = re.compile(
 _GIVES_ROWS = re.compile(r"[(\s]*(?:SELECT|WITH|FROM|SHOW|EXISTS|DESCRIBE|EXPLAIN|CHECK)\b")
 _FORMAT = re.compile(r" FORMAT (\w+)$")
 _PREFIXES = re.compile(r"\A(?:Streaming insert \w+ failed: )?(?:Code: (\d+)\. DB::Exception: )+")
-_SCOPE = re.compile(r": In scope SELECT \w+\(base64Decode\(.*\)\)(?=\. \(\w+\))", re.DOTALL)
+_SCOPE = re.compile(r"(?:\. )?: In scope SELECT \w+\(base64Decode\(.*\)\)(?=\. \(\w+\))", re.DOTALL)
 _VERSION = re.compile(r" \(version [^()]*\)")
 
 
@@ -124,19 +126,18 @@ class Engine:
         settings = self._settings(question)
         if isinstance(settings, Failure):
             return settings
-        if settings:
-            pairs = ", ".join(f"{name} = {_literal(value)}" for name, value in settings.items())
-            done = _ask(handle, f"SET {pairs}", "Null")
-            if isinstance(done, Failure):
-                return done
+        pairs = ", ".join(f"{name} = {_literal(value)}" for name, value in settings.items())
+        done = _ask(handle, f"SET {pairs}", "Null")
+        if isinstance(done, Failure):
+            return done
         return Scope(question.parameters, database or "default")
 
-    def _settings(self, question: Question) -> dict[str, str] | Failure:
+    def _settings(self, question: Question) -> Mapping[str, str] | Failure:
         wrong = next((name for name in question.settings if not name.isidentifier()), None)
         if wrong is not None:
             return Failure(115, f"Unknown setting {wrong!r}. (UNKNOWN_SETTING)")
         if self._writable:
-            return dict(question.settings)
+            return {**_SERVER, **question.settings}
         bounds = _bounds(self._limits)
         for name, value in question.settings.items():
             if name in bounds:
@@ -148,7 +149,8 @@ class Engine:
                 )
         shapes = {name: value for name, value in question.settings.items() if name not in bounds}
         return (
-            {"result_overflow_mode": "throw"}
+            _SERVER
+            | {"result_overflow_mode": "throw"}
             | shapes
             | {name: str(value) for name, value in bounds.items()}
             | {"max_query_size": str(8 * self._limits.max_query_bytes), "readonly": "1"}

@@ -46,6 +46,7 @@ async def read_question(request: web.Request, max_body_bytes: int) -> Question |
 
     Raises: aiohttp's 413 for a body that is longer before it is unpacked."""
     fields: dict[str, str] = dict(request.query.items())
+    headers = request.headers
     body = b""
     if request.content_type == "multipart/form-data":
         for key, value in (await request.post()).items():
@@ -54,7 +55,7 @@ async def read_question(request: web.Request, max_body_bytes: int) -> Question |
             fields[key] = value
     else:
         unpacked = _unpacked(
-            await request.read(), request.headers.get("Content-Encoding", ""), max_body_bytes
+            await request.read(), headers.get("Content-Encoding", ""), max_body_bytes
         )
         if isinstance(unpacked, Failure):
             return unpacked
@@ -68,8 +69,8 @@ async def read_question(request: web.Request, max_body_bytes: int) -> Question |
     query = fields.get("query", "").encode("utf-8", "surrogatepass")
     return Question(
         b"\n".join(part for part in (query, body) if part),
-        fields.get("database") or request.headers.get("X-ClickHouse-Database", ""),
-        fields.get("default_format") or request.headers.get("X-ClickHouse-Format", "TabSeparated"),
+        fields.get("database") or str(headers.get("X-ClickHouse-Database", "")),
+        fields.get("default_format") or str(headers.get("X-ClickHouse-Format", "TabSeparated")),
         {key[6:]: value for key, value in fields.items() if key.startswith("param_")},
         {
             key: value

@@ -61,7 +61,7 @@ ROOTS = frozenset(
 NODES = ROOTS | {
     "ArrayJoin", "Asterisk", "ColumnsApplyTransformer", "ColumnsExceptTransformer",
     "ColumnsListMatcher", "ColumnsRegexpMatcher", "ColumnsReplaceTransformer",
-    "ColumnsReplaceTransformer::Replacement", "ColumnsTransformerList", "Collation",
+    "ColumnsReplaceTransformerReplacement", "ColumnsTransformerList", "Collation",
     "ExpressionList", "Function", "Identifier", "InterpolateElement", "Literal", "OrderByElement",
     "QualifiedAsterisk", "QualifiedColumnsListMatcher", "QualifiedColumnsRegexpMatcher",
     "QueryParameter", "SampleRatio", "SelectIntersectExceptQuery", "SelectQuery", "Subquery",

@@ -96,8 +96,7 @@ def without_click_ids(text: str) -> str:
     """Return the text without any click id parameter; without one, the very same text.
 
     Never raises, and takes time in proportion to the length of the text."""
-    once = unquote(text, "latin-1") if "%" in text else text
-    if not _may_name_one(once) and _ESCAPE.search(once) is None:
+    if not may_hold_one(text):
         return text
     decoded = _decoded(text)
     kept: list[str] = []
@@ -106,6 +105,14 @@ def without_click_ids(text: str) -> str:
         kept.append(text[kept_to : decoded.starts[begin]])
         kept_to = decoded.starts[end]
     return "".join(kept) + text[kept_to:]
+
+
+def may_hold_one(text: str) -> bool:
+    """Say no, cheaply, of most texts without a click id: then no part of the text holds one either.
+
+    Also of JSON as a whole: its own escapes touch none of the characters that are looked for."""
+    once = unquote(text, "latin-1") if "%" in text else text
+    return _may_name_one(once) or _ESCAPE.search(once) is not None
 
 
 def _may_name_one(plain: str) -> bool:

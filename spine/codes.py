@@ -27,12 +27,14 @@ class Code(NamedTuple):
 class Refused(NamedTuple):
     """A sender's mistake in one event: sending it again is pointless.
 
-    Shape: `path` is a JSON path such as `$.commerce.currency`.
+    Shape: `path` is a JSON path such as `$.commerce.currency`; `event_id` is the event's own,
+    where one could be read.
     """
 
     code: str
     path: str
     detail: str
+    event_id: str | None = None
 
 
 _TABLE = (
@@ -57,7 +59,10 @@ _TABLE = (
     Code("too_many_events", "request", 413, "The batch has more events than a request may carry."),
     Code("unsupported_type", "request", 415, "The content type is not JSON or text/plain."),
     Code("unsupported_encoding", "request", 415, "The content encoding is not gzip or identity."),
+    Code("not_found", "request", 404, "There is nothing at this path."),
+    Code("method_not_allowed", "request", 405, "The path does not know this method."),
     Code("slow_request", "request", 408, "The body did not arrive in time."),
+    Code("internal_error", "request", 500, "The collector failed; send it again later."),
     Code("overloaded", "request", 503, "Too many bytes are on their way to the log; try again."),
     Code("log_unavailable", "request", 503, "The log cannot take events now; try again."),
     Code("unreadable_record", "rejected", None, "The record is not what a collector writes."),

@@ -6,7 +6,8 @@ Invariants:
    `append` returns after that commit, which SQLite fsyncs.
 2. An offset is the row id less one. The row id is AUTOINCREMENT, so an offset never comes twice,
    whatever is deleted.
-3. Rows are deleted only below the committed offset, and only after `retention_s`.
+3. Rows are deleted only below the committed offset: after `retention_s`, and at `max_bytes` the
+   oldest of them at once, so that what has landed never keeps new events out.
 4. The file is made with a random log id; a file that is replaced is another log.
 """
 
@@ -31,8 +32,8 @@ CREATE TABLE records (
 );
 CREATE TABLE about (log_id TEXT NOT NULL, committed INTEGER NOT NULL);
 """
-_RETENTION_EVERY_S = 60.0
-_DELETE_ROWS = 20_000
+_SWEEP_EVERY_S = 1.0
+_SWEEP_ROWS = 50_000
 _QUEUE_APPENDS = 20_000
 
 
@@ -170,26 +171,40 @@ class EmbeddedLog:
         swept_at = 0.0
         stopping = False
         while not stopping:
-            waiting = [self._appends.get()]
-            with contextlib.suppress(queue.Empty):
-                while True:
-                    waiting.append(self._appends.get_nowait())
+            waiting = self._waiting()
             appends = [append for append in waiting if append is not None]
             stopping = len(appends) < len(waiting)
-            error = self._append_all(connection, appends)
+            error = self._append_all(connection, appends) if appends else None
             for append in appends:
                 append.done(error)
-            if time.monotonic() - swept_at > _RETENTION_EVERY_S:
+            if time.monotonic() - swept_at > _SWEEP_EVERY_S:
                 swept_at = time.monotonic()
-                self._sweep(connection)
+                self._sweep(connection, self._retention_s)
+                if self._full is not None:  # nobody may ask again while `ready` says no
+                    self._make_room(connection)
         connection.close()
+
+    def _waiting(self) -> list[_Append | None]:
+        """Take every append that waits, or none after a while."""
+        waiting: list[_Append | None] = []
+        with contextlib.suppress(queue.Empty):
+            waiting.append(self._appends.get(timeout=_SWEEP_EVERY_S))
+            while True:
+                waiting.append(self._appends.get_nowait())
+        return waiting
+
+    def _make_room(self, connection: sqlite3.Connection) -> None:
+        """Find out whether the log is full, and whether what has landed can go."""
+        self._full = _fullness(connection, self._max_bytes)
+        if self._full is not None and self._sweep(connection, 0):
+            self._full = _fullness(connection, self._max_bytes)
 
     def _append_all(
         self, connection: sqlite3.Connection, appends: Sequence[_Append]
     ) -> Exception | None:
         now_ms = time.time_ns() // 1_000_000
         try:
-            self._full = _fullness(connection, self._max_bytes)
+            self._make_room(connection)
             if self._full is not None:
                 return Unavailable(self._full, 10)
             with connection:
@@ -202,15 +217,19 @@ class EmbeddedLog:
             return Unavailable(f"the embedded log cannot write: {error}", 5)
         return None
 
-    def _sweep(self, connection: sqlite3.Connection) -> None:
-        oldest_ms = time.time_ns() // 1_000_000 - int(self._retention_s * 1000)
+    @staticmethod
+    def _sweep(connection: sqlite3.Connection, older_than_s: float) -> bool:
+        """Delete some of the oldest rows that have landed; say whether there were any."""
+        oldest_ms = time.time_ns() // 1_000_000 - int(older_than_s * 1000)
         # A sweep that fails only keeps rows for longer; the next append tells what is wrong.
         with contextlib.suppress(sqlite3.Error), connection:
-            connection.execute(
-                "DELETE FROM records WHERE id IN (SELECT id FROM records WHERE appended_ms < ?"
-                " AND id <= (SELECT committed FROM about) ORDER BY id LIMIT ?)",
-                (oldest_ms, _DELETE_ROWS),
+            swept = connection.execute(
+                "DELETE FROM records WHERE appended_ms <= ? AND id <= (SELECT"
+                " min(committed, (SELECT min(id) FROM records) + ?) FROM about)",
+                (oldest_ms, _SWEEP_ROWS),
             )
+            return swept.rowcount > 0
+        return False
 
 
 def _settle(done: asyncio.Future[None], error: Exception | None) -> None:

@@ -23,11 +23,14 @@ Text = Annotated[str, Meta(max_length=1000)]
 Url = Annotated[str, Meta(max_length=4096)]
 """A URL as the browser had it."""
 
-Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 """A SHA-256 in lower-case hexadecimal."""
 
 Instant = Annotated[datetime, Meta(tz=True)]
 """A point in time, RFC 3339 with a zone."""
+
+Whole = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+"""A whole number that every reader of JSON and every store can hold."""
 
 
 class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -58,7 +61,7 @@ class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     discount: Decimal | None = None
     coupon: Word | None = None
     affiliation: Word | None = None
-    index: int | None = None
+    index: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
     item_brand: Word | None = None
     item_category: Word | None = None
     item_category2: Word | None = None
@@ -87,21 +90,29 @@ class Commerce(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     items: Annotated[tuple[Item, ...], Meta(max_length=200)] | None = None
 
 
+Purpose = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}\Z")]
+"""The name of a purpose. The alphabet leaves no room for an address or a parameter of one, because
+the consent object is kept as sent."""
+
+TcfString = Annotated[str, Meta(max_length=4096, pattern=r"^[A-Za-z0-9_.-]*\Z")]
+"""A TC string: base64url segments, joined by dots. Source: IAB TCF v2.2, consent string format."""
+
+
 class ConsentClaim(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The visitor's decision as the page reports it; purposes that are not named are undecided."""
 
-    purposes: Annotated[dict[Word, bool], Meta(max_length=50)] | None = None
-    tcf: Annotated[str, Meta(max_length=4096)] | None = None
+    purposes: Annotated[dict[Purpose, bool], Meta(max_length=50)] | None = None
+    tcf: TcfString | None = None
     decided_at: Instant | None = None
 
 
 Properties = Annotated[
-    dict[Annotated[str, Meta(min_length=1, max_length=64)], Text | int | float | bool | None],
+    dict[Annotated[str, Meta(min_length=1, max_length=64)], Text | Whole | float | bool | None],
     Meta(max_length=100),
 ]
 """Anything else, flat."""
 
-EventName = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,64}$")]
+EventName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
 """GA4's names where they fit, any other printable name of up to 64 characters."""
 
 

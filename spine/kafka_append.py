@@ -165,7 +165,10 @@ class KafkaAppender:
                 if builder.record_count() != len(batch.values):
                     raise RuntimeError("a micro-batch is larger than its bound")
                 acked = await producer.send_batch(builder, self._topic.name, partition=partition)
-                await acked
+                # Cancelled, it would report the batch's later failure as an error nobody handled.
+                acked.add_done_callback(_hear)
+                await asyncio.wait([acked])
+                acked.result()
         except (TimeoutError, KafkaError) as error:
             if producer is not None:
                 self._retire(producer)
@@ -222,3 +225,8 @@ class KafkaAppender:
                 await producer.stop()
         except (TimeoutError, KafkaError) as error:
             _logger.warning("kafka_producer_did_not_stop", topic=self._topic.name, why=repr(error))
+
+
+def _hear(acked: asyncio.Future[object]) -> None:
+    if not acked.cancelled():
+        acked.exception()

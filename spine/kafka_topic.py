@@ -1,7 +1,8 @@
 """The topic a Kafka log is kept in: made when it is absent, refused when it would lose events."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -18,6 +19,9 @@ _MAX_MESSAGE_BYTES = MAX_VALUE_BYTES + 1024  # a value alone in its batch, with 
 # Without LogAppendTime a client's clock decides what retention deletes, and compaction would eat
 # the copies of an event, which share no key but would share the absence of one.
 _REQUIRED = {"cleanup.policy": "delete", "message.timestamp.type": "LogAppendTime"}
+
+# What keeps an acknowledged event through the loss of a broker, where there are three.
+_SAFE = ("min.insync.replicas", "unclean.leader.election.enable")
 
 
 class KafkaTopic(NamedTuple):
@@ -41,17 +45,43 @@ async def provide(topic: KafkaTopic) -> None:
     """Return once the topic exists with settings that keep every event.
 
     Raises: Unavailable, Misconfigured."""
+    async with _asking(topic) as admin:
+        partitions = len(await _replicas(admin, topic))
+        if partitions == 0:
+            await _create(admin, topic)
+            return
+        _check(topic, partitions, await _read_settings(admin, topic))
+
+
+async def inspect(topic: KafkaTopic) -> Sequence[str]:
+    """Say what about a topic risks accepted events, changing nothing; empty when all is well.
+
+    Raises: Unavailable, Misconfigured (also when there is no topic)."""
+    async with _asking(topic) as admin:
+        replicas = await _replicas(admin, topic)
+        if not replicas:
+            raise Misconfigured("log.topic", f"there is no {topic.name} yet: run `beleg migrate`")
+        settings = await _read_settings(admin, topic)
+        _check(topic, len(replicas), settings)
+    risks = []
+    if min(replicas) < 3:
+        risks.append(f"topic {topic.name} has {min(replicas)} replica(s): keep 3")
+    if int(settings["min.insync.replicas"]) < 2:
+        risks.append(f"topic {topic.name}: min.insync.replicas is 1: set it to 2")
+    if settings["unclean.leader.election.enable"] != "false":
+        risks.append(f"topic {topic.name}: unclean.leader.election.enable is on: turn it off")
+    return risks
+
+
+@asynccontextmanager
+async def _asking(topic: KafkaTopic) -> AsyncIterator[AIOKafkaAdminClient]:
     admin = AIOKafkaAdminClient(
         bootstrap_servers=topic.servers, request_timeout_ms=topic.deadline_ms
     )
     try:
         async with asyncio.timeout(topic.deadline_s):
             await admin.start()
-            partitions = await _count_partitions(admin, topic)
-            if partitions == 0:
-                await _create(admin, topic)
-            else:
-                _check(topic, partitions, await _read_settings(admin, topic))
+            yield admin
     except (TimeoutError, KafkaError) as error:
         raise Unavailable(
             f"log.url: no Kafka broker at {topic.servers} answers as it should ({error!r})"
@@ -60,10 +90,12 @@ async def provide(topic: KafkaTopic) -> None:
         await admin.close()
 
 
-async def _count_partitions(admin: AIOKafkaAdminClient, topic: KafkaTopic) -> int:
-    """Answer with 0 for a topic that does not exist."""
+async def _replicas(admin: AIOKafkaAdminClient, topic: KafkaTopic) -> Sequence[int]:
+    """Answer with the number of replicas of each partition; empty when there is no topic."""
     known = {each["topic"]: each for each in await admin.describe_topics([topic.name])}
-    return len(known[topic.name]["partitions"]) if topic.name in known else 0
+    if topic.name not in known:
+        return []
+    return [len(partition["replicas"]) for partition in known[topic.name]["partitions"]]
 
 
 async def _create(admin: AIOKafkaAdminClient, topic: KafkaTopic) -> None:
@@ -79,14 +111,13 @@ async def _create(admin: AIOKafkaAdminClient, topic: KafkaTopic) -> None:
     answer: Any = await admin.create_topics([wanted])
     for name, code, *_ in answer.topic_errors:
         if for_code(code) is TopicAlreadyExistsError:
-            # Another process was faster. Its topic is looked at when this one tries again.
-            raise Unavailable(f"log.url: topic {name} is being made by another process")
+            return  # another process was faster, with the same settings
         if code != 0:
             raise for_code(code)(f"topic {name} cannot be made")
 
 
 async def _read_settings(admin: AIOKafkaAdminClient, topic: KafkaTopic) -> Mapping[str, str]:
-    wanted = dict.fromkeys([*_REQUIRED, "max.message.bytes"])
+    wanted = dict.fromkeys([*_REQUIRED, *_SAFE, "max.message.bytes"])
     resource = ConfigResource(ConfigResourceType.TOPIC, topic.name, configs=wanted)
     settings: dict[str, str] = {}
     for answer in await admin.describe_configs([resource]):
@@ -102,7 +133,7 @@ def _check(topic: KafkaTopic, partitions: int, settings: Mapping[str, str]) -> N
         raise Misconfigured(
             "log.partitions",
             f"topic {topic.name} has {partitions} partitions, not {topic.partitions}; the count "
-            f"belongs to the log: set log.partitions to {partitions}, or drain and adopt a new one",
+            f"belongs to the log: set log.partitions to {partitions}",
         )
     for key, required in _REQUIRED.items():
         if settings[key] != required:

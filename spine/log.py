@@ -2,7 +2,7 @@
 
 Two implementations stand behind this protocol, `EmbeddedLog` and `KafkaLog`; one contract suite
 (`tests/contract/test_log.py`) runs against both. The log makes no decision: the partition of a
-value is chosen before (`spine.identity.partition_of`), its meaning is judged after.
+value is chosen before (`spine.digest.partition_of`), its meaning is judged after.
 
 Invariants:
 

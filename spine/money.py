@@ -40,7 +40,7 @@ def amount(commerce: Commerce) -> Decimal | None:
         for item in commerce.items
         if item.price is not None
     ]
-    return sum(prices, Decimal(0)) if len(prices) == len(commerce.items) else None
+    return rounded(sum(prices, Decimal(0))) if len(prices) == len(commerce.items) else None
 
 
 def unfit(commerce: Commerce) -> str | None:

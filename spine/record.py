@@ -14,7 +14,7 @@ from msgspec import Meta
 from spine.event import Event
 from spine.money import unfit
 
-Digest = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
 """A digest of 16 bytes in hexadecimal."""
 
 Milliseconds = Annotated[int, Meta(ge=0, le=4_102_444_800_000)]
@@ -58,7 +58,7 @@ class EventRecord(
     identity: Digest
     event_key: Digest
     visitor: Digest | None = None
-    body: Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
+    body: Annotated[str, Meta(pattern=r"^[0-9a-f]{16}\Z")]
     occurred_ms: Milliseconds
     received_ms: Milliseconds
     received_on: Annotated[int, Meta(ge=0, le=65_535)]

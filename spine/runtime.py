@@ -17,6 +17,8 @@ from pathlib import Path
 import orjson
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.log import server_logger
 
 from spine.errors import Misconfigured
 from spine.settings import address
@@ -52,9 +54,19 @@ class Listener:
         await self._runner.cleanup()
 
 
+def _without_peer(line: logging.LogRecord) -> bool:
+    """Keep addresses, and bytes that are no HTTP, out of the log: both are of the sender."""
+    if line.exc_info and isinstance(line.exc_info[1], HttpProcessingError):
+        return False
+    if line.msg == "Error handling request from %s":
+        line.msg, line.args = "Error handling request", ()
+    return True
+
+
 async def listen(app: web.Application, key: str, where: str, drain_s: float = 10.0) -> Listener:
     """Serve an application. Raises: Misconfigured that names `key` when the port is taken."""
     host, port = address(key, where)
+    server_logger.addFilter(_without_peer)
     runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=drain_s)
     await runner.setup()
     try:
@@ -132,4 +144,7 @@ def configure_logging() -> None:
             foreign_pre_chain=shared,
         )
     )
+    # What these say before they raise is said again, better, where the exception is translated.
+    for library in ("clickhouse_connect", "aiokafka"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)

@@ -10,8 +10,9 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -26,6 +27,9 @@ DEFAULT_FILE = "beleg.toml"
 _SITE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ORIGIN = re.compile(r"https?://[^/?#\s]+")
 _KEY_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+Section = TypeVar("Section")
 
 
 class Secret(str):
@@ -163,19 +167,28 @@ def load(file: Path | None, environment: Mapping[str, str] = os.environ) -> Sett
     for name, text in sorted(environment.items()):
         if name.startswith(ENVIRONMENT_PREFIX):
             _put(tree, name, text)
-    try:
-        settings = msgspec.convert(tree, Settings, strict=False, dec_hook=_secret)
-    except msgspec.ValidationError as error:
-        why, _, path = str(error).partition(" - at `$.")
-        raise Misconfigured(path.rstrip("`") or "settings", why) from error
+    sites = tree.get("sites", {})
+    if isinstance(sites, dict):  # one by one, so that a message names the site
+        tree["sites"] = {name: _as(SiteSettings, f"sites.{name}", sites[name]) for name in sites}
+    settings = _as(Settings, "", tree)
     check(settings)
     return settings
+
+
+def _as(kind: type[Section], at: str, tree: object) -> Section:
+    try:
+        return msgspec.convert(tree, kind, strict=False, dec_hook=_secret)
+    except msgspec.ValidationError as error:
+        why, _, path = str(error).partition(" - at `$")
+        if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", why, re.DOTALL):
+            path, why = f"{path.rstrip('`')}.{unknown[1]}", "there is no such setting"
+        raise Misconfigured(f"{at}{path.rstrip('`')}".lstrip(".") or "settings", why) from error
 
 
 def _secret(kind: type, value: object) -> object:
     if kind is Secret and isinstance(value, str):
         return Secret(value)
-    raise NotImplementedError
+    raise ValueError(f"Expected `str`, got `{type(value).__name__}`")
 
 
 def _read(file: Path | None) -> dict[str, Any]:
@@ -193,14 +206,19 @@ def _read(file: Path | None) -> dict[str, Any]:
 def _put(tree: dict[str, Any], name: str, text: str) -> None:
     keys = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
     for key in keys[:-1]:
-        tree = tree.setdefault(key, {})
+        tree = tree.setdefault(_as_written(key, tree), {})
         if not isinstance(tree, dict):
             raise Misconfigured(name, "names a key below one that is not a section")
-    tree[keys[-1]] = _value(name, text)
+    tree[_as_written(keys[-1], tree)] = _value(name, text)
+
+
+def _as_written(key: str, tree: Mapping[str, Any]) -> str:
+    """Find a key whatever its case: a site may be called `Shop`, but not by the environment."""
+    return next((written for written in tree if written.lower() == key), key)
 
 
 def _value(name: str, text: str) -> object:
-    if not text.startswith("["):
+    if not (text.startswith("[") and text.endswith("]")):  # `[::1]:8080` is no list
         return text
     try:
         return tomllib.loads(f"value = {text}")["value"]
@@ -235,7 +253,7 @@ def check(settings: Settings) -> None:
 
 
 def _check_sites(sites: Mapping[str, SiteSettings]) -> None:
-    owners: dict[str, str] = {}
+    owners: dict[bytes, str] = {}
     for name, site in sites.items():
         if not _SITE_NAME.fullmatch(name):
             raise Misconfigured(f"sites.{name}", "a site's name is letters, digits, '-' and '_'")
@@ -253,20 +271,30 @@ def _check_sites(sites: Mapping[str, SiteSettings]) -> None:
         _check_keys(name, site, owners)
 
 
-def _check_keys(name: str, site: SiteSettings, owners: dict[str, str]) -> None:
+def _check_keys(name: str, site: SiteSettings, owners: dict[bytes, str]) -> None:
     for key in (*site.browser_keys, *site.server_keys):
         if len(key) < 8:
             raise Misconfigured(f"sites.{name}", "a key needs at least 8 characters")
         if key.startswith("sha256:") and not _KEY_DIGEST.fullmatch(key):
             raise Misconfigured(f"sites.{name}", "a key's sha256: needs 64 hexadecimal digits")
-        if key in owners:
-            raise Misconfigured(f"sites.{name}", f"a key of it stands in sites.{owners[key]} too")
-        owners[key] = name
+        digest = key_digest(key)
+        if digest in owners:
+            raise Misconfigured(f"sites.{name}", f"a key of it is also in sites.{owners[digest]}")
+        owners[digest] = name
+
+
+def key_digest(key: str) -> bytes:
+    """Give the SHA-256 under which a key is known, of the key itself or as `sha256:<hex>` has it.
+
+    Shape: 32 bytes."""
+    if key.startswith("sha256:"):
+        return bytes.fromhex(key.removeprefix("sha256:"))
+    return sha256(key.encode()).digest()
 
 
 def address(key: str, listen: str) -> tuple[str, int]:
     """Split `host:port`. Raises: Misconfigured that names `key`."""
     host, colon, port = listen.rpartition(":")
-    if not colon or not host or not port.isdigit() or int(port) > 65_535:
+    if not colon or not host or not port.isdecimal() or int(port) > 65_535:
         raise Misconfigured(key, f'"{listen}" is not like "127.0.0.1:8080"')
     return host.strip("[]"), int(port)

@@ -35,13 +35,19 @@ DERIVE_VERSION = 1
 
 DATABASE = "beleg"
 
-_SETTINGS = {"async_insert": 0, "insert_deduplicate": 0, "max_partitions_per_insert_block": 0}
+_SETTINGS = {
+    "async_insert": 0,
+    "insert_deduplicate": 0,
+    "max_partitions_per_insert_block": 0,  # a backfill reaches over years of days
+    "max_query_size": 1 << 28,  # the keys a batch touched travel inside the statement
+}
 # Codes that a running server gives and takes back by itself: time-outs, memory, too many parts,
 # read-only, disk full, network, keeper. Source: ClickHouse, src/Common/ErrorCodes.cpp.
 _PASSING = frozenset(
     {3, 23, 74, 75, 76, 159, 164, 173, 198, 202, 203, 204, 209, 210, 216, 225, 236, 241, 242, 243}
     | {252, 279, 285, 286, 319, 342, 364, 394, 425, 439, 499, 516, 574, 693, 700, 735, 999, 1000}
 )
+_UNKNOWN_DATABASE = 81
 _MIGRATIONS = "spine.tables"
 _STATEMENT_END = re.compile(r";[ \t]*\n")
 
@@ -57,11 +63,13 @@ class Store:
         self.path = path
 
     @classmethod
-    async def open(cls, url: str, data_dir: Path) -> "Store":
-        """Open the store and its database. Raises: Misconfigured, Unavailable."""
+    async def open(cls, url: str, data_dir: Path, *, makes: bool = False) -> "Store":
+        """Open the store; a server's database is made only for who `makes` it.
+
+        Raises: Misconfigured, Unavailable."""
         if url == "embedded":
             return await asyncio.to_thread(cls._open_embedded, data_dir)
-        return await asyncio.to_thread(cls._open_remote, url)
+        return await asyncio.to_thread(cls._open_remote, url, makes)
 
     @classmethod
     def _open_embedded(cls, data_dir: Path) -> "Store":
@@ -86,7 +94,7 @@ class Store:
         return cls(clients[0], clients[1], path)
 
     @classmethod
-    def _open_remote(cls, url: str) -> "Store":
+    def _open_remote(cls, url: str, makes: bool) -> "Store":
         parts = urlsplit(url)
         database = parts.path.strip("/") or DATABASE
         options: dict[str, Any] = {
@@ -99,14 +107,25 @@ class Store:
             "connect_timeout": 5,
             "send_receive_timeout": 300,
         }
-        with _translated():
-            first = clickhouse_connect.get_client(**options, database="default")
-            first.command(f"CREATE DATABASE IF NOT EXISTS {database}")
-            first.close()
-            clients = [
-                clickhouse_connect.get_client(**options, database=database, settings=settings)
-                for settings in (_SETTINGS, {})
-            ]
+        try:
+            with _translated():
+                if makes:
+                    first = clickhouse_connect.get_client(**options, database="default")
+                    first.command(f"CREATE DATABASE IF NOT EXISTS {database}")
+                    first.close()
+                clients = [
+                    clickhouse_connect.get_client(**options, database=database, settings=settings)
+                    for settings in (_SETTINGS, {})
+                ]
+        except Unavailable as trouble:
+            where = f"{options['host']}:{options['port']}"
+            what = f"store.url: no ClickHouse answers at {where} ({trouble.what})"
+            raise Unavailable(what, 5) from trouble
+        except DatabaseError as error:
+            why = f"the server does not let us in: {_brief(error)}"
+            if getattr(error, "code", None) == _UNKNOWN_DATABASE:
+                why = f"there is no database {database} yet: run `beleg migrate`"
+            raise Misconfigured("store.url", why) from error
         return cls(clients[0], clients[1], None)
 
     @classmethod

@@ -1,10 +1,15 @@
 """What tests of several rooms share: the services they run against."""
 
+import asyncio
 import os
 from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
+from spine.store import Store
+from tests.clickhouse_server import Server, started
 from tests.kafka_broker import Broker, running_broker, what_is_missing
 
 
@@ -18,3 +23,37 @@ def kafka_broker() -> Iterator[Broker]:
         pytest.skip(missing)
     with running_broker() as broker:
         yield broker
+
+
+@pytest.fixture(scope="session")
+def clickhouse_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The real engine behind ClickHouse's HTTP interface, writable, one for the whole session."""
+    with started(tmp_path_factory.mktemp("clickhouse"), "--writable") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def chdb_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The one directory chDB may have open in this process."""
+    return tmp_path_factory.mktemp("chdb")
+
+
+@pytest.fixture(scope="session")
+def store(chdb_dir: Path) -> Iterator[Store]:
+    """One embedded store with its tables, for the whole session: chDB opens one directory per
+    process. Tests keep apart by the names of their sites and logs."""
+    opened = asyncio.run(_opened(chdb_dir))
+    yield opened
+    asyncio.run(opened.close())
+
+
+async def _opened(data_dir: Path) -> Store:
+    store = await Store.open("embedded", data_dir)
+    await store.migrate(lambda _: None)
+    return store
+
+
+@pytest.fixture
+def site() -> str:
+    """A site of the test's own."""
+    return f"s{uuid4().hex[:12]}"

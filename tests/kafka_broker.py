@@ -58,7 +58,10 @@ group.initial.rebalance.delay.ms=0
 auto.create.topics.enable=false
 num.network.threads=2
 num.io.threads=2
+broker.heartbeat.interval.ms=300
+broker.session.timeout.ms=1500
 """
+# A broker that was killed comes back only when its old session is over, 9 s later by default.
 
 _HEAP = ("-Xms384m", "-Xmx384m", "-XX:+UseG1GC", "-Djava.awt.headless=true")
 
@@ -233,10 +236,9 @@ class Broker:
         ).stdout
 
 
-@contextmanager
-def fresh_topic() -> Iterator[str]:
+def fresh_topic() -> str:
     """A topic name nobody used before; the topic, if it is made, goes with the broker."""
-    yield f"test-{uuid.uuid4().hex[:12]}"
+    return f"test-{uuid.uuid4().hex[:12]}"
 
 
 @contextmanager

@@ -2,28 +2,32 @@
 -- Every table collapses by what identifies a row, so that landing a batch again changes nothing.
 -- Landing and ledger tables sync to disk before an insert is answered.
 
-CREATE TABLE derive_versions (version UInt32, since DateTime64(3, 'UTC'))
+CREATE TABLE IF NOT EXISTS derive_versions (version UInt32, since DateTime64(3, 'UTC'))
 ENGINE = ReplacingMergeTree ORDER BY version;
 
-CREATE TABLE sites (
+CREATE TABLE IF NOT EXISTS sites (
     site String, currency LowCardinality(String), timezone String, updated_at DateTime64(3, 'UTC')
 ) ENGINE = ReplacingMergeTree(updated_at) ORDER BY site;
 
--- Which log a position belongs to. The newest row of a name is the log that is read.
-CREATE TABLE logs (
+-- Which log a position belongs to. The oldest row of a name counts: of two processors that enter a
+-- new log at once, the later one takes over what the earlier one wrote.
+CREATE TABLE IF NOT EXISTS logs (
     log_id String, name String, partitions UInt32, adopted_at DateTime64(6, 'UTC')
 ) ENGINE = ReplacingMergeTree ORDER BY (name, adopted_at, log_id)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
 
 -- A line: these offsets have landed and what they touched is derived. The line is the commit.
 -- `lost` lines are offsets that the log dropped before they were read.
-CREATE TABLE ledger (
+CREATE TABLE IF NOT EXISTS ledger (
     log_id LowCardinality(String), log_partition UInt32, first_offset UInt64, next_offset UInt64,
     digest FixedString(16), token UInt64, lost UInt8, entered_at DateTime64(3, 'UTC')
 ) ENGINE = ReplacingMergeTree(token) ORDER BY (log_id, log_partition, first_offset, next_offset, lost)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1;
 
-CREATE TABLE fates (
+-- The versions that were taken; the highest is the last one.
+CREATE TABLE IF NOT EXISTS tokens (one UInt8, token UInt64) ENGINE = ReplacingMergeTree(token) ORDER BY one;
+
+CREATE TABLE IF NOT EXISTS fates (
     log_id LowCardinality(String), log_partition UInt32, log_offset UInt64 CODEC(Delta, LZ4),
     site LowCardinality(String), received_at DateTime64(3, 'UTC') CODEC(Delta, LZ4),
     identity FixedString(16), fate LowCardinality(String), code LowCardinality(String),
@@ -32,21 +36,21 @@ CREATE TABLE fates (
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1;
 
 -- Identity → lowest position. Landed after the event and before its fate.
-CREATE TABLE seen (
+CREATE TABLE IF NOT EXISTS seen (
     identity FixedString(16), log_id LowCardinality(String), log_partition UInt32,
     log_offset UInt64, body FixedString(8)
 ) ENGINE = ReplacingMergeTree ORDER BY (identity, log_id, log_partition, log_offset)
 SETTINGS index_granularity = 1024, fsync_after_insert = 1, fsync_part_directory = 1,
     min_rows_to_fsync_after_merge = 1;
 
-CREATE TABLE rejects (
+CREATE TABLE IF NOT EXISTS rejects (
     log_id LowCardinality(String), log_partition UInt32, log_offset UInt64,
     appended_at DateTime64(3, 'UTC'), code LowCardinality(String), detail String,
     value String CODEC(ZSTD(1))
 ) ENGINE = ReplacingMergeTree ORDER BY (log_id, log_partition, log_offset)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1;
 
-CREATE TABLE tallies (
+CREATE TABLE IF NOT EXISTS tallies (
     site LowCardinality(String), received_on Date, collector String, boot String, sequence UInt64,
     status LowCardinality(String), code LowCardinality(String), name LowCardinality(String),
     count UInt64
@@ -54,7 +58,7 @@ CREATE TABLE tallies (
 ORDER BY (site, received_on, collector, boot, sequence, status, code, name)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1;
 
-CREATE TABLE events (
+CREATE TABLE IF NOT EXISTS events (
     site LowCardinality(String), name LowCardinality(String), event_id String,
     channel Enum8('browser' = 1, 'server' = 2),
     identity FixedString(16), event_key FixedString(16), visitor_id FixedString(16),
@@ -84,7 +88,7 @@ SETTINGS index_granularity = 1024, fsync_after_insert = 1, fsync_part_directory 
     min_rows_to_fsync_after_merge = 1;
 
 -- What sessions are made of, ordered for deriving: a visitor's events of a day lie together.
-CREATE TABLE visitor_facts (
+CREATE TABLE IF NOT EXISTS visitor_facts (
     site LowCardinality(String), visitor_id FixedString(16),
     occurred_at DateTime64(3, 'UTC') CODEC(Delta, LZ4),
     identity FixedString(16), event_key FixedString(16),
@@ -99,7 +103,7 @@ SETTINGS index_granularity = 128, index_granularity_bytes = 0, min_compress_bloc
     min_rows_to_fsync_after_merge = 1;
 
 -- What orders are made of: every report of a purchase or a refund.
-CREATE TABLE order_facts (
+CREATE TABLE IF NOT EXISTS order_facts (
     order_key FixedString(16), site LowCardinality(String), transaction_id String,
     name LowCardinality(String), occurred_at DateTime64(3, 'UTC'),
     identity FixedString(16), event_key FixedString(16),
@@ -113,7 +117,7 @@ SETTINGS index_granularity = 64, index_granularity_bytes = 0, min_compress_block
     min_rows_to_fsync_after_merge = 1;
 
 -- Evidence that an anonymous id and a user id are one person: both stood on one event.
-CREATE TABLE identity_edges (
+CREATE TABLE IF NOT EXISTS identity_edges (
     anonymous_key FixedString(16), user_key FixedString(16), site LowCardinality(String),
     anonymous_id String, user_id String, occurred_at DateTime64(3, 'UTC'),
     identity FixedString(16), channel Enum8('browser' = 1, 'server' = 2)

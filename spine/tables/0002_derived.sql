@@ -1,7 +1,7 @@
 -- What is derived: functions of the set of landed rows. The row with the highest version of a key
 -- has seen everything that landed before it; a set of rows is one row, so that it is replaced whole.
 
-CREATE TABLE sessions (
+CREATE TABLE IF NOT EXISTS sessions (
     site LowCardinality(String), visitor_id FixedString(16), day Date,
     sessions_of_day Array(Tuple(
         started_at DateTime64(3, 'UTC'), ended_at DateTime64(3, 'UTC'),
@@ -16,7 +16,7 @@ ORDER BY (visitor_id, day)
 SETTINGS index_granularity = 256, index_granularity_bytes = 0, min_compress_block_size = 4096,
     max_compress_block_size = 16384;
 
-CREATE TABLE orders (
+CREATE TABLE IF NOT EXISTS orders (
     order_key FixedString(16), site LowCardinality(String), transaction_id String,
     ordered_at Nullable(DateTime64(3, 'UTC')), first_reported_at DateTime64(3, 'UTC'),
     currency LowCardinality(String),
@@ -29,7 +29,7 @@ CREATE TABLE orders (
 ORDER BY order_key
 SETTINGS index_granularity = 256;
 
-CREATE TABLE persons (
+CREATE TABLE IF NOT EXISTS persons (
     visitor_id FixedString(16), site LowCardinality(String),
     identifier_type LowCardinality(String), identifier String,
     intervals Array(Tuple(

@@ -1,7 +1,7 @@
 -- What is read. Views hide versions, nesting and copies; ids are text, NULL when there is none.
 -- `*_rows` views are steps of others and may change; the `v_*` views are the contract.
 
-CREATE VIEW session_rows AS
+CREATE VIEW IF NOT EXISTS session_rows AS
 SELECT
     s.site AS site, s.visitor_id AS visitor_key, x.started_at AS started_at, x.ended_at AS ended_at,
     lower(hex(sipHash128(s.visitor_id, toUnixTimestamp64Milli(x.started_at)))) AS session_id,
@@ -11,11 +11,11 @@ SELECT
 FROM (SELECT site, visitor_id, sessions_of_day FROM sessions FINAL) AS s
 ARRAY JOIN s.sessions_of_day AS x;
 
-CREATE VIEW person_rows AS
+CREATE VIEW IF NOT EXISTS person_rows AS
 SELECT visitor_id AS visitor_key, intervals[1].3 AS person_key FROM persons FINAL;
 
 -- The session of an order: the visitor's last one that began before and ended at most 24 h before.
-CREATE VIEW order_rows AS
+CREATE VIEW IF NOT EXISTS order_rows AS
 SELECT
     o.site AS site, o.transaction_id AS transaction_id, o.ordered_at AS ordered_at,
     o.first_reported_at AS first_reported_at, o.currency AS currency, o.gross AS gross,
@@ -36,7 +36,7 @@ FROM (
 ASOF LEFT JOIN session_rows AS s ON o.visitor_key = s.visitor_key AND o.at >= s.started_at
 LEFT ANY JOIN person_rows AS p ON o.visitor_key = p.visitor_key;
 
-CREATE VIEW v_orders AS
+CREATE VIEW IF NOT EXISTS v_orders AS
 SELECT
     site, transaction_id, ordered_at, currency, gross, refunded, net, tax, shipping, status,
     verified, seen_browser, seen_server,
@@ -45,7 +45,7 @@ SELECT
     nullIf(session_id, '') AS session_id
 FROM order_rows;
 
-CREATE VIEW v_sessions AS
+CREATE VIEW IF NOT EXISTS v_sessions AS
 SELECT
     s.site AS site, s.session_id AS session_id, lower(hex(s.visitor_key)) AS visitor_id,
     lower(hex(if(p.person_key = toFixedString('', 16), s.visitor_key, p.person_key))) AS person_id,
@@ -69,12 +69,12 @@ LEFT ANY JOIN (
 LEFT ANY JOIN person_rows AS p ON s.visitor_key = p.visitor_key;
 
 -- Keys of events that both a browser and a server reported.
-CREATE VIEW copy_rows AS
+CREATE VIEW IF NOT EXISTS copy_rows AS
 SELECT event_key FROM events
 WHERE channel = 'browser'
     AND event_key IN (SELECT event_key FROM events WHERE channel = 'server');
 
-CREATE VIEW event_rows AS
+CREATE VIEW IF NOT EXISTS event_rows AS
 SELECT
     e.site AS site, e.event_id AS event_id, e.name AS name, e.channel AS channel,
     e.event_key AS event_key, e.event_key IN copy_rows AS is_copied,
@@ -84,7 +84,7 @@ SELECT
 FROM events AS e FINAL
 WHERE e.channel = 'browser' OR e.event_key NOT IN copy_rows;
 
-CREATE VIEW v_events AS
+CREATE VIEW IF NOT EXISTS v_events AS
 SELECT
     e.site AS site, e.event_id AS event_id, e.name AS name,
     toUInt8(e.channel = 'browser') AS seen_browser,
@@ -105,7 +105,7 @@ ASOF LEFT JOIN session_rows AS s ON e.visitor_key = s.visitor_key AND e.occurred
 LEFT ANY JOIN person_rows AS p ON e.visitor_key = p.visitor_key;
 
 -- Orders and leads in one shape, with binary keys.
-CREATE VIEW conversions AS
+CREATE VIEW IF NOT EXISTS conversions AS
 SELECT
     site, transaction_id AS conversion_id, 'order' AS kind, assumeNotNull(ordered_at) AS occurred_at,
     visitor_key, person_key, session_id, net AS value, currency, verified,
@@ -125,7 +125,7 @@ FROM (SELECT * FROM event_rows WHERE is_lead) AS e
 ASOF LEFT JOIN session_rows AS s ON e.visitor_key = s.visitor_key AND e.occurred_at >= s.started_at
 LEFT ANY JOIN person_rows AS p ON e.visitor_key = p.visitor_key;
 
-CREATE VIEW v_conversions AS
+CREATE VIEW IF NOT EXISTS v_conversions AS
 SELECT
     site, conversion_id, kind, occurred_at,
     if(visitor_key = toFixedString('', 16), NULL, lower(hex(person_key))) AS person_id,
@@ -143,7 +143,7 @@ FROM conversions;
 
 -- Every identifier seen, with its person: a device with evidence belongs to a user, everyone else
 -- is a person of its own.
-CREATE VIEW v_persons AS
+CREATE VIEW IF NOT EXISTS v_persons AS
 SELECT
     i.site AS site, i.identifier_type AS identifier_type, i.identifier AS identifier,
     lower(hex(if(p.person_key = toFixedString('', 16), i.identifier_key, p.person_key))) AS person_id,
@@ -159,7 +159,7 @@ FROM (
 ) AS i
 LEFT ANY JOIN person_rows AS p ON i.identifier_key = p.visitor_key;
 
-CREATE VIEW v_consent_daily AS
+CREATE VIEW IF NOT EXISTS v_consent_daily AS
 SELECT
     date, site, sum(n_accepted) AS accepted, sum(n_stripped) AS stripped,
     sum(n_dropped) AS dropped, sum(n_refused) AS refused,
@@ -178,14 +178,15 @@ FROM (
 GROUP BY date, site;
 
 -- The first order ever of a person is a new customer; orders without a visitor tell nothing.
-CREATE VIEW new_customer_rows AS
+CREATE VIEW IF NOT EXISTS new_customer_rows AS
 SELECT argMin((site, transaction_id), (ordered_at, transaction_id)) AS first_order
 FROM order_rows
 WHERE ordered_at IS NOT NULL AND visitor_key != toFixedString('', 16)
 GROUP BY site, person_key;
 
--- Days are days in the site's time zone: of the session's start, of the order.
-CREATE VIEW v_kpi_daily AS
+-- Days are days in the site's time zone (UTC while the store does not know the site): of the
+-- session's start, of the order.
+CREATE VIEW IF NOT EXISTS v_kpi_daily AS
 SELECT
     date, site, channel_group, source, medium, campaign, currency,
     sum(n_sessions) AS sessions, sum(n_engaged) AS engaged_sessions, sum(n_visitors) AS visitors,
@@ -202,7 +203,9 @@ SELECT
     if(sessions = 0, NULL, 1 - engaged_sessions / sessions) AS bounce_rate
 FROM (
     SELECT
-        toDate(substring(toString(s.started_at, t.timezone), 1, 10)) AS date, s.site AS site,
+        toDate(substring(
+            toString(s.started_at, if(t.timezone = '', 'UTC', t.timezone)), 1, 10
+        )) AS date, s.site AS site,
         s.channel_group AS channel_group, s.source AS source, s.medium AS medium,
         s.campaign AS campaign, t.currency AS currency,
         count() AS n_sessions, sum(s.engaged) AS n_engaged, uniqExact(s.visitor_key) AS n_visitors,
@@ -213,7 +216,9 @@ FROM (
     GROUP BY date, site, channel_group, source, medium, campaign, currency
     UNION ALL
     SELECT
-        toDate(substring(toString(assumeNotNull(o.ordered_at), t.timezone), 1, 10)) AS date, o.site,
+        toDate(substring(
+            toString(assumeNotNull(o.ordered_at), if(t.timezone = '', 'UTC', t.timezone)), 1, 10
+        )) AS date, o.site,
         o.channel_group, o.source, o.medium, o.campaign, o.currency,
         0, 0, 0, count(), sum(ifNull(o.gross, 0)), sum(ifNull(o.refunded, 0)),
         sumIf(ifNull(o.net, 0), o.verified),
@@ -224,7 +229,9 @@ FROM (
     GROUP BY date, o.site, o.channel_group, o.source, o.medium, o.campaign, o.currency
     UNION ALL
     SELECT
-        toDate(substring(toString(c.occurred_at, t.timezone), 1, 10)) AS date, c.site,
+        toDate(substring(
+            toString(c.occurred_at, if(t.timezone = '', 'UTC', t.timezone)), 1, 10
+        )) AS date, c.site,
         c.channel_group, c.source, c.medium, c.campaign, if(c.currency = '', t.currency, c.currency),
         0, 0, 0, 0, 0, 0, 0, 0, count()
     FROM conversions AS c

@@ -1,0 +1,59 @@
+"""`beleg check`: everything that a start needs, looked at without changing anything."""
+
+import ipaddress
+from pathlib import Path
+
+from beleg.commands import Say, opened_books, opened_log
+from beleg.house import kafka_topic, own_log_id
+from consent_rules.rules import load
+from processors import ledger
+from spine.kafka_topic import inspect
+from spine.settings import Settings, SiteSettings, address
+
+
+async def check(settings: Settings, say: Say) -> int:
+    """Check settings, rules, log and store; give the exit code. Raises: Misconfigured,
+    Unavailable."""
+    _check_listeners(settings, say)
+    _check_sites(settings.sites, say)
+    data_dir = Path(settings.data_dir)
+    if settings.log.url != "embedded":
+        for risk in await inspect(kafka_topic(settings.log)):
+            say(f"warning: {risk}")
+    elif not (data_dir / "log.sqlite").exists():
+        say(f"data_dir: {data_dir} has no data yet; `beleg run` makes it")
+        return 0
+    async with opened_books(settings) as store:
+        await store.check_version()
+        say("store: reachable, tables are of this version")
+        async with opened_log(settings, appends=True) as log:
+            await log.ready()
+            await ledger.log_id_of(store, log, own_log_id(log))
+            say(f"log: {log.name} takes writes and is the one the store has read")
+    return 0
+
+
+def _check_listeners(settings: Settings, say: Say) -> None:
+    for key, where in (("admin", settings.admin.listen), ("store", settings.store.listen)):
+        if where and not is_loopback(where):
+            say(f"warning: {key}.listen is {where}, and it asks nobody for a password")
+
+
+def _check_sites(sites: dict[str, SiteSettings], say: Say) -> None:
+    say(f"settings: good, {len(sites)} site(s)")
+    if not sites:
+        say("warning: no sites, so every request is answered 401; add [sites.NAME]")
+    for name, site in sites.items():
+        rules = load(site.consent)
+        say(f"site {name}: consent rules {site.consent}, version {rules.version}")
+        if site.browser_keys and not site.origins:
+            say(f"warning: site {name} has browser keys but no origins: its pages will get 403")
+
+
+def is_loopback(listen: str) -> bool:
+    """Say whether only this machine can reach an address such as `127.0.0.1:8123`."""
+    host, _ = address("listen", listen)
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,127 @@
+"""What only the log of one machine does: bounds, retention, offsets that never come twice."""
+
+import asyncio
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from spine.embedded_log import EmbeddedLog
+from spine.errors import Misconfigured, Unavailable
+from spine.log import Batch, Entry, Range
+
+VALUE = b"x" * 50_000
+
+
+async def open_log(path: Path, *, max_bytes: int = 1 << 24, retention_s: float = 0) -> EmbeddedLog:
+    return await EmbeddedLog.open(
+        path, batch_records=100, batch_wait_ms=20, max_bytes=max_bytes, retention_s=retention_s
+    )
+
+
+async def fill(log: EmbeddedLog) -> int:
+    """Append until the log takes no more; the number of values it took."""
+    for number in range(10_000):
+        try:
+            await log.append([Entry(0, VALUE)])
+        except Unavailable:
+            return number
+    raise AssertionError("the log has no bound")
+
+
+def landed(count: int) -> Batch:
+    return Batch([], [Range(0, 0, count)])
+
+
+async def test_at_its_bound_the_log_takes_nothing_that_has_not_room(tmp_path: Path) -> None:
+    log = await open_log(tmp_path / "log")
+    taken = await fill(log)
+    assert 200 < taken < 400
+    with pytest.raises(Unavailable, match="max_bytes"):
+        await log.ready()
+    assert (await log.bounds())[0].end == taken
+    await log.close()
+
+
+async def test_what_has_landed_makes_room_before_its_retention_ends(tmp_path: Path) -> None:
+    log = await open_log(tmp_path / "log", retention_s=3600)
+    taken = await fill(log)
+    await log.commit(landed(taken // 2))
+    await log.append([Entry(0, VALUE)])
+    await log.ready()
+    bounds = (await log.bounds())[0]
+    assert bounds.start == taken // 2
+    assert bounds.end == taken + 1
+    await log.close()
+
+
+async def test_a_full_log_is_ready_again_by_itself_once_something_has_landed(
+    tmp_path: Path,
+) -> None:
+    log = await open_log(tmp_path / "log", retention_s=3600)
+    taken = await fill(log)
+    await log.commit(landed(taken))
+    for _ in range(50):
+        try:
+            await log.ready()
+            break
+        except Unavailable:
+            await asyncio.sleep(0.1)
+    await log.ready()
+    await log.close()
+
+
+async def test_nothing_that_has_not_landed_is_ever_deleted(tmp_path: Path) -> None:
+    log = await open_log(tmp_path / "log")
+    taken = await fill(log)
+    with pytest.raises(Unavailable):
+        await log.append([Entry(0, VALUE)])
+    assert len(await log.read(0, 0, 10_000)) == taken
+    await log.close()
+
+
+async def test_an_offset_never_comes_twice_even_when_all_rows_are_gone(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    log = await open_log(path)
+    await log.append([Entry(0, b"a"), Entry(0, b"b")])
+    await log.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("DELETE FROM records")
+    connection.close()
+    log = await open_log(path)
+    assert (await log.bounds())[0] == (2, 2)
+    await log.append([Entry(0, b"c")])
+    assert [record.offset for record in await log.read(0, 0, 10)] == [2]
+    await log.close()
+
+
+async def test_a_log_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    log = await open_log(tmp_path / "log")
+    await log.close()
+    with sqlite3.connect(tmp_path / "log") as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(Misconfigured, match="newer version"):
+        await open_log(tmp_path / "log")
+
+
+async def test_a_file_that_is_no_log_is_refused_with_its_name(tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(b"this is not a database, not at all" * 100)
+    with pytest.raises(Misconfigured, match="cannot be opened"):
+        await open_log(tmp_path / "log")
+
+
+async def test_a_reader_behind_the_start_is_told_by_the_bounds(tmp_path: Path) -> None:
+    log = await open_log(tmp_path / "log")
+    await log.append([Entry(0, b"a"), Entry(0, b"b"), Entry(0, b"c")])
+
+    async def resume(partitions: Sequence[int]) -> Mapping[int, int]:
+        assert list(partitions) == [0]
+        return {0: 1}
+
+    async for batch in log.batches(resume):
+        assert [record.value for record in batch.records] == [b"b", b"c"]
+        assert list(batch.ranges) == [Range(0, 1, 3)]
+        break
+    await log.close()

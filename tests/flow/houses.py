@@ -1,0 +1,218 @@
+"""Beleg as its users run it: real processes, real sockets, in both modes, for flow tests."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import clickhouse_connect
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from tests.clickhouse_server import Server, started
+from tests.kafka_broker import Broker
+
+BROWSER_KEY, SERVER_KEY = "bk_flow_12345678", "sk_flow_12345678"
+ORIGIN = "https://shop.example"
+SITE = f"""
+[sites.shop]
+currency = "EUR"
+timezone = "Europe/Berlin"
+origins = ["{ORIGIN}"]
+browser_keys = ["{BROWSER_KEY}"]
+server_keys = ["{SERVER_KEY}"]
+"""
+
+
+class Process:
+    """A running `beleg` command; its log lines are read so that its pipe never fills."""
+
+    def __init__(self, config: Path, *arguments: str, env: Mapping[str, str] | None = None) -> None:
+        command = [sys.executable, "-m", "beleg", "--config", str(config), *arguments]
+        self.popen = subprocess.Popen(
+            command, stderr=subprocess.PIPE, text=True, env={**os.environ, **(env or {})}
+        )
+        self.lines: list[str] = []
+        self._reading = threading.Thread(target=self._read, daemon=True)
+        self._reading.start()
+
+    def _read(self) -> None:
+        assert self.popen.stderr is not None
+        for line in self.popen.stderr:
+            self.lines.append(line)
+
+    def ready(self, within_s: float = 30) -> Mapping[str, Any]:
+        """Wait for the line that tells where it listens."""
+        until = time.monotonic() + within_s
+        while time.monotonic() < until:
+            for line in self.lines:
+                if '"event":"ready"' in line:
+                    return dict(json.loads(line))
+            if self.popen.poll() is not None:
+                break
+            time.sleep(0.02)
+        raise AssertionError(f"not ready: exit {self.popen.poll()}\n{''.join(self.lines)}")
+
+    def end(self, number: int = signal.SIGTERM, within_s: float = 30) -> int:
+        """Send a signal and wait for the exit code."""
+        if self.popen.poll() is None:
+            self.popen.send_signal(number)
+        code = self.popen.wait(within_s)
+        self._reading.join(5)
+        assert self.popen.stderr is not None
+        self.popen.stderr.close()
+        return code
+
+
+class House:
+    """A whole Beleg; `roles` are its processes, each of which can be killed and started again."""
+
+    def __init__(
+        self, config: Path, roles: tuple[str, ...], server: ExitStack, store: Server | None = None
+    ) -> None:
+        self.config = config
+        self.store = store
+        self._server = server
+        self.running: dict[str, Process] = {role: Process(config, role) for role in roles}
+        self.addresses: dict[str, str] = {}
+        for role in roles:
+            self._note(role)
+
+    def _note(self, role: str) -> None:
+        told = self.running[role].ready()
+        for name in ("collector", "store"):
+            if name in told:
+                self.addresses[name] = told[name]
+        self.addresses[f"{role} admin"] = told["admin"]
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.addresses['collector']}"
+
+    def start(self, role: str, env: Mapping[str, str] | None = None) -> Process:
+        self.running[role] = Process(self.config, role, env=env)
+        self._note(role)
+        return self.running[role]
+
+    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        command = [sys.executable, "-m", "beleg", "--config", str(self.config), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        if check:
+            assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    @contextmanager
+    def client(self) -> Iterator[Client]:
+        """An unmodified client on the store."""
+        host, port = self.addresses["store"].split(":") if self.store is None else self.store
+        client = clickhouse_connect.get_client(host=host, port=int(port), database="beleg")
+        try:
+            yield client
+        finally:
+            client.close()
+
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        with self.client() as client:
+            return [tuple(row) for row in client.query(sql).result_rows]
+
+    def wait_until(self, sql: str, expected: object, within_s: float = 60) -> None:
+        """Return when the first cell of the answer is the expected one."""
+        until = time.monotonic() + within_s
+        found: object = None
+        while time.monotonic() < until:
+            found = self.ask(sql)[0][0]
+            if found == expected:
+                return
+            time.sleep(0.2)
+        logs = {role: "".join(process.lines[-20:]) for role, process in self.running.items()}
+        raise AssertionError(f"{sql} gives {found!r}, not {expected!r}\n{logs}")
+
+    def ledger(self) -> Mapping[str, Any]:
+        done = self.run("ledger", "--json", check=False)
+        assert done.stdout, done.stderr
+        return dict(json.loads(done.stdout))
+
+    def stop_store(self) -> None:
+        """Take the ClickHouse of the many-machines mode away."""
+        self._server.close()
+
+    def start_store(self) -> None:
+        """Bring it back, with its data, where it was."""
+        assert self.store is not None
+        path = self.config.parent / "server"
+        self._server.enter_context(started(path, "--writable", port=self.store.port))
+
+    def close(self) -> None:
+        for process in self.running.values():
+            if process.popen.poll() is None:
+                process.end(signal.SIGKILL)
+
+
+@contextmanager
+def embedded_house(directory: Path, extra: str = "") -> Iterator[House]:
+    """`beleg run`: embedded log and chDB in one process."""
+    config = directory / "beleg.toml"
+    config.write_text(
+        f"""data_dir = "{directory / "data"}"
+collector.listen = "127.0.0.1:0"
+admin.listen = "127.0.0.1:0"
+store.listen = "127.0.0.1:0"
+processors.batch_wait_ms = 200
+{extra}
+{SITE}"""
+    )
+    house = House(config, ("run",), ExitStack())
+    try:
+        yield house
+    finally:
+        house.close()
+
+
+@contextmanager
+def kafka_house(directory: Path, broker: Broker, extra: str = "") -> Iterator[House]:
+    """`beleg collect` and `beleg process` on a real Kafka and the ClickHouse HTTP protocol."""
+    topic = f"collected-{uuid.uuid4().hex[:8]}"
+    config = directory / "beleg.toml"
+    with ExitStack() as stack:
+        server = stack.enter_context(started(directory / "server", "--writable"))
+        config.write_text(
+            f"""data_dir = "{directory / "data"}"
+collector.listen = "127.0.0.1:0"
+admin.listen = "127.0.0.1:0"
+processors.batch_wait_ms = 200
+{extra}
+log.url = "kafka://{broker.servers}"
+log.topic = "{topic}"
+log.group = "{topic}"
+log.partitions = 3
+store.url = "clickhouse://{server.host}:{server.port}/beleg"
+{SITE}"""
+        )
+        command = [sys.executable, "-m", "beleg", "--config", str(config), "migrate"]
+        done = subprocess.run(command, check=False, timeout=60, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        house = House(config, ("collect", "process"), stack, server)
+        try:
+            yield house
+        finally:
+            house.close()
+
+
+@contextmanager
+def house_of(mode: str, directory: Path, request: pytest.FixtureRequest) -> Iterator[House]:
+    """A house in one of the two modes."""
+    with ExitStack() as stack:
+        if mode == "embedded":
+            yield stack.enter_context(embedded_house(directory))
+        else:
+            broker: Broker = request.getfixturevalue("kafka_broker")
+            yield stack.enter_context(kafka_house(directory, broker))

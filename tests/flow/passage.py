@@ -1,0 +1,139 @@
+"""The way of a batch through judge, land, derive and ledger, with ways to die in between."""
+
+import random
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from processors.derive import derive, touched
+from processors.judge import Verdict, judge, read
+from processors.ledger import enter
+from processors.loop import land, seen
+from processors.rows import Site
+from spine.errors import Unavailable
+from spine.log import Batch, Range, Record
+from spine.metrics import Metrics
+from spine.store import Row, Store
+from tests.flow.derive_model import OrderState, Outcome, Session
+
+
+class DyingStore(Store):
+    """The real store, for a process that is killed before its n-th call."""
+
+    def __init__(self, store: Store, calls: int) -> None:
+        super().__init__(store._writer, store._reader, store.path)
+        self._calls = calls
+
+    def _live(self) -> None:
+        self._calls -= 1
+        if self._calls < 0:
+            raise Unavailable("killed")
+
+    async def insert(self, table: str, columns: Mapping[str, Sequence[Any]]) -> None:
+        self._live()
+        await super().insert(table, columns)
+
+    async def command(self, sql: str) -> None:
+        self._live()
+        await super().command(sql)
+
+    async def select_after_write(self, sql: str) -> list[Row]:
+        self._live()
+        return await super().select_after_write(sql)
+
+
+async def process(
+    store: Store, log_id: str, records: Sequence[Record], sites: Mapping[str, Site] | None = None
+) -> None:
+    """Do with a batch what the loop does."""
+    await conclude(store, log_id, records, await judged(store, log_id, records), sites)
+
+
+async def judged(store: Store, log_id: str, records: Sequence[Record]) -> Verdict:
+    readings = read(records)
+    return judge(log_id, readings, await seen(store, readings))
+
+
+async def conclude(
+    store: Store,
+    log_id: str,
+    records: Sequence[Record],
+    verdict: Verdict,
+    sites: Mapping[str, Site] | None = None,
+) -> None:
+    await land(store, log_id, verdict, sites or {}, Metrics("test"))
+    token = await derive(store, touched(verdict.touched))
+    covered = Range(records[0].partition, records[0].offset, records[-1].offset + 1)
+    await enter(store, log_id, Batch(records, [covered]), token)
+
+
+class _Sleeper(NamedTuple):
+    records: Sequence[Record]
+    verdict: Verdict
+
+
+async def rough_passage(
+    store: Store, log_id: str, records: Sequence[Record], chance: random.Random
+) -> None:
+    """Take the log through the processors in random cuts, with kills and sleepers.
+
+    A kill leaves any prefix of a batch's statements behind, and the next batch is cut anew. A
+    sleeper has judged a batch before others did the same and wakes at the end."""
+    sleepers: list[_Sleeper] = []
+    at = 0
+    while at < len(records):
+        batch = records[at : at + chance.randint(1, max(2, len(records) // 2))]
+        fate = chance.random()
+        if fate < 0.3:
+            try:
+                await process(DyingStore(store, chance.randint(1, 16)), log_id, batch)
+            except Unavailable:
+                continue
+        elif fate < 0.4:
+            sleepers.append(_Sleeper(batch, await judged(store, log_id, batch)))
+            continue
+        else:
+            await process(store, log_id, batch)
+        at += len(batch)
+    for sleeper in sleepers:
+        await conclude(store, log_id, sleeper.records, sleeper.verdict)
+
+
+async def enter_site(
+    store: Store, site: str, currency: str = "EUR", timezone: str = "Europe/Berlin"
+) -> None:
+    await store.command(f"INSERT INTO sites VALUES ('{site}', '{currency}', '{timezone}', 0)")
+
+
+async def found(store: Store, site: str) -> Outcome:
+    """Read a site's sessions, orders and persons through the views, in the model's terms."""
+    sessions = await store.select(
+        "SELECT visitor_id, toUnixTimestamp64Milli(started_at), toUnixTimestamp64Milli(ended_at),"
+        " events, page_views, engaged, source, medium, landing_page, purchases, revenue, session_id"
+        " FROM v_sessions WHERE site = {site:String}",
+        {"site": site},
+    )
+    started = {row[-1]: row[1] for row in sessions}
+    orders = await store.select(
+        "SELECT transaction_id, toUnixTimestamp64Milli(ordered_at), currency, gross, refunded, tax,"
+        " shipping, status, verified, seen_browser, seen_server, visitor_id, session_id"
+        " FROM v_orders WHERE site = {site:String} ORDER BY transaction_id",
+        {"site": site},
+    )
+    persons: dict[str, set[tuple[str, str]]] = {}
+    for kind, name, person in await store.select(
+        "SELECT identifier_type, identifier, person_id FROM v_persons WHERE site = {site:String}",
+        {"site": site},
+    ):
+        persons.setdefault(person, set()).add((kind, name))
+    return Outcome(
+        sorted(
+            Session._make([*row[:5], bool(row[5]), *row[6:10], Decimal(row[10])])
+            for row in sessions
+        ),
+        [
+            OrderState._make([*row[:8], *map(bool, row[8:11]), row[11], started.get(row[12])])
+            for row in orders
+        ],
+        {member: frozenset(group) for group in persons.values() for member in group},
+    )

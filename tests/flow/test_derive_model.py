@@ -1,0 +1,94 @@
+"""Whatever the order, the cuts and the crashes: the views say what the plain model says."""
+
+import asyncio
+import random
+from uuid import uuid4
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from spine.store import Store
+from tests.flow.derive_model import outcome
+from tests.flow.happenings import DAY_MS, HOUR_MS, Happening, Order, records
+from tests.flow.passage import enter_site, found, rough_passage
+
+START_MS = 1_711_756_800_000  # 2024-03-30 00:00 UTC, the day before clocks change in Berlin
+_PROVE = settings(
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+gaps_ms = st.sampled_from(
+    [0, 1, 9_999, 10_001, 600_000, 1_799_999, 1_800_000, 1_800_001, 5 * HOUR_MS, DAY_MS - 1, DAY_MS]
+)
+displaced_ms = st.sampled_from([0, 0, 0, -60 * HOUR_MS, -26 * HOUR_MS, -900_000, 60 * HOUR_MS])
+campaigns = st.sampled_from([None, None, ("google", "cpc"), ("newsletter", "email")])
+values = st.sampled_from([None, "10", "0.0001", "19.99"])
+order_told = st.builds(
+    Order,
+    transaction_id=st.sampled_from(["t1", "t2"]),
+    value=values,
+    currency=st.sampled_from(["EUR", "EUR", "USD"]),
+    prices=st.sampled_from([(), (), ("3.5", "1"), ("2", None)]),
+    tax=values,
+    shipping=values,
+)
+event_told = st.tuples(
+    st.sampled_from(["page_view", "page_view", "scroll", "purchase", "refund", "generate_lead"]),
+    gaps_ms,
+    displaced_ms,
+    st.sampled_from(["browser", "browser", "server"]),
+    st.sampled_from([None, "a1", "a1", "a2"]),
+    st.sampled_from([None, None, "u1", "u2"]),
+    st.sampled_from([None, "/", "/p"]),
+    campaigns,
+    order_told,
+    st.integers(0, 9),
+)
+
+
+@st.composite
+def stories(draw: st.DrawFn) -> list[Happening]:
+    """A few visitors over some days; ids repeat, so that copies and conflicts occur."""
+    told: list[Happening] = []
+    at_ms = START_MS
+    for name, gap, displaced, channel, anonymous, user, path, campaign, order, number in draw(
+        st.lists(event_told, min_size=1, max_size=24)
+    ):
+        at_ms += gap
+        happening = Happening(
+            "",
+            name,
+            f"e{number if number < 3 else len(told) + 100}",
+            at_ms + displaced,
+            channel,
+            anonymous,
+            user,
+            path,
+            campaign if path else None,
+            order if name in ("purchase", "refund") else None,
+        )
+        told.append(happening)
+        if number == 9:
+            told.append(happening)
+        if number == 8:
+            told.append(happening._replace(channel="server", at_ms=happening.at_ms + 2_000))
+    return told
+
+
+async def _shown(store: Store, told: list[Happening], seed: int) -> tuple[object, object]:
+    site = f"s{uuid4().hex[:12]}"
+    here = [happening._replace(site=site) for happening in told]
+    await enter_site(store, site)
+    await rough_passage(store, f"log-{site}", records(here), random.Random(seed))
+    return await found(store, site), outcome(here)
+
+
+@_PROVE
+@given(told=stories(), seed=st.integers(0, 2**32))
+def test_the_views_equal_the_model_after_any_passage(
+    store: Store, told: list[Happening], seed: int
+) -> None:
+    shown, expected = asyncio.run(_shown(store, told, seed))
+    assert shown == expected

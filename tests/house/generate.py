@@ -1,0 +1,209 @@
+"""The parts of the documentation that are made from the code: `make docs` writes them.
+
+A page says where such a part stands with two comment lines, `<!-- made: NAME -->` and
+`<!-- end -->`; what is between them is replaced, the rest of the page is written by hand.
+`tests/house/test_docs.py` fails when a page is not what this module would write.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import click
+import msgspec
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from beleg.__main__ import cli
+from consent_rules.rules import Rules, load
+from spine.codes import CODES
+from spine.metrics import Metrics
+from spine.settings import Settings, SiteSettings
+
+ROOT = Path(__file__).parents[2]
+_MADE = re.compile(r"(<!-- made: ([a-z_]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_LIMITS = (("ge", "≥"), ("gt", ">"), ("le", "≤"))
+
+
+def written(page: str) -> str:
+    """The page as it would be written now."""
+    return _MADE.sub(lambda m: f"{m[1]}{PARTS[m[2]]()}{m[3]}", page)
+
+
+def pages() -> dict[Path, str]:
+    """Every file that has something made in it, and its whole text as it must be."""
+    found = {ROOT / "settings.example.toml": example()}
+    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
+        text = path.read_text("utf-8")
+        if _MADE.search(text):
+            found[path] = written(text)
+    return found
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', '∣') for cell in line)} |\n" for line in lines)
+
+
+def codes() -> str:
+    rows = (
+        (f"`{one.name}`", one.kind, str(one.http_status or "–"), one.meaning)
+        for one in CODES.values()
+    )
+    return table(("code", "kind", "HTTP status", "meaning"), rows)
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """One key: where it stands, what it is without being set, and what it says."""
+
+    section: str
+    name: str
+    value: str
+    limits: str
+    says: str
+
+
+def settings() -> list[Setting]:
+    """Every key of the settings tree, in its order; those of a site under `sites.NAME`."""
+    found: list[Setting] = []
+    for field, hint in _fields(Settings):
+        section = SiteSettings if field == "sites" else hint
+        if isinstance(section, type) and issubclass(section, msgspec.Struct):
+            name = "sites.NAME" if field == "sites" else field
+            found += [_setting(name, section, key, hint) for key, hint in _fields(section)]
+        else:
+            found.append(_setting("", Settings, field, hint))
+    return found
+
+
+def _fields(struct: type[msgspec.Struct]) -> list[tuple[str, Any]]:
+    hints = get_type_hints(struct, include_extras=True)
+    return [(name, hints[name]) for name in struct.__struct_fields__]
+
+
+def _setting(section: str, struct: type[msgspec.Struct], name: str, hint: Any) -> Setting:
+    default = struct.__struct_defaults__[struct.__struct_fields__.index(name)]
+    (meta,) = [each for each in get_args(hint) if isinstance(each, msgspec.Meta)]
+    limits = [
+        f"{sign} {getattr(meta, key):,}" for key, sign in _LIMITS if getattr(meta, key) is not None
+    ]
+    return Setting(section, name, _toml(default), ", ".join(limits), meta.description or "")
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(_toml(each) for each in value)}]"
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def settings_table() -> str:
+    rows = (
+        (f"`{f'{one.section}.{one.name}'.lstrip('.')}`", f"`{one.value}`", one.limits, one.says)
+        for one in settings()
+    )
+    return table(("key", "default", "limits", "meaning"), rows)
+
+
+def example() -> str:
+    """A settings file in which every key has its default, and a site to begin with."""
+    lines = ["# Every setting with its default; made by `make docs`. A key left out is the same."]
+    section = ""
+    for one in settings():
+        if one.section != section:
+            section = one.section
+            lines += ["", f"[{section.replace('NAME', 'shop')}]"]
+        value = _EXAMPLE_SITE.get(one.name, one.value) if section == "sites.NAME" else one.value
+        lines += [f"# {one.says}", f"{one.name} = {value}"]
+    return "\n".join(lines) + "\n"
+
+
+_EXAMPLE_SITE = {
+    "timezone": '"Europe/Berlin"',
+    "origins": '["https://shop.example"]',
+    "browser_keys": '["bk_replace_this_one"]',
+    "server_keys": '["sk_replace_this_one"]',
+}
+
+
+def metrics() -> str:
+    rows = []
+    for name, metric in sorted(vars(Metrics("0")).items()):
+        if isinstance(metric, Counter | Gauge | Histogram):
+            (family,) = metric.describe()
+            suffix = "_total" if family.type == "counter" else ""
+            labels = ", ".join(f"`{label}`" for label in metric._labelnames) or "–"
+            rows.append((f"`{family.name}{suffix}`", family.type, labels, family.documentation))
+        elif not isinstance(metric, CollectorRegistry):
+            raise AssertionError(f"{name} is no metric")
+    rows.append(("`beleg_build_info`", "gauge", "`version`", "Always 1; the version is the label."))
+    return table(("name", "type", "labels", "meaning"), rows)
+
+
+def metric_names() -> frozenset[str]:
+    """Every name under which a sample may appear."""
+    families = Metrics("0").registry.collect()
+    names = {family.name for family in families}
+    return frozenset(
+        f"{name}{suffix}"
+        for name in names
+        for suffix in ("", "_total", "_bucket", "_sum", "_count")
+    )
+
+
+def commands() -> str:
+    context = click.Context(cli, info_name="beleg", terminal_width=100, **cli.context_settings)
+    parts = ["```text\n", cli.get_help(context), "\n```\n"]
+    for name, command in cli.commands.items():
+        inner = click.Context(command, parent=context, info_name=name, terminal_width=100)
+        parts += [f"\n## beleg {name}\n\n```text\n", command.get_help(inner), "\n```\n"]
+    return "".join(parts)
+
+
+def consent() -> str:
+    rules = load("eu")
+    rows = (
+        (f"`{r.id}`", _who(r.events), _granted(r.needs), _done(r), r.source) for r in rules.rule
+    )
+    head = ("rule", "events", "visitor has granted", "what happens", "legal source")
+    return f"Version {rules.version}.\n\n{table(head, rows)}\n{_needs(rules)}"
+
+
+def _who(events: Sequence[str]) -> str:
+    return "all" if "*" in events else ", ".join(f"`{event}`" for event in events)
+
+
+def _granted(needs: Sequence[str]) -> str:
+    return ", ".join(f"`{purpose}`" for purpose in needs) or "anything or nothing"
+
+
+def _done(rule: Any) -> str:
+    if rule.action == "strip":
+        return "kept, stripped to " + ", ".join(f"`{path}`" for path in rule.keep)
+    return "kept whole" if rule.action == "keep" else "not written anywhere; counted"
+
+
+def _needs(rules: Rules) -> str:
+    rows = (
+        ("click ids in addresses and properties stay", _granted(rules.needs.click_ids)),
+        ("the event links an anonymous id with a user id", _granted(rules.needs.identity)),
+    )
+    return table(("of an event that is kept whole", "only if granted"), rows)
+
+
+PARTS: Mapping[str, Callable[[], str]] = {
+    "codes": codes,
+    "settings": settings_table,
+    "metrics": metrics,
+    "commands": commands,
+    "consent": consent,
+}
+
+
+def main() -> None:
+    """Write every page that has something made in it."""
+    for path, text in pages().items():
+        path.write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    main()

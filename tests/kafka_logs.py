@@ -1,0 +1,65 @@
+"""Kafka logs for tests: opened and closed, looked into, waited for."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+from aiokafka.admin import AIOKafkaAdminClient
+
+from spine.errors import Unavailable
+from spine.kafka_log import KafkaLog
+from spine.kafka_read import Pace
+from spine.kafka_topic import KafkaTopic
+from spine.log import Batch, Entry
+
+DEADLINE_MS = 3000
+PACE = Pace(10_000, 200)
+
+
+@asynccontextmanager
+async def opened(topic: KafkaTopic, pace: Pace = PACE) -> AsyncIterator[KafkaLog]:
+    log = KafkaLog(topic, f"{topic.name}-readers", pace)
+    try:
+        await log.open()
+        yield log
+    finally:
+        await log.close()
+
+
+@asynccontextmanager
+async def admin(topic: KafkaTopic) -> AsyncIterator[AIOKafkaAdminClient]:
+    client = AIOKafkaAdminClient(bootstrap_servers=topic.servers)
+    try:
+        await client.start()
+        yield client
+    finally:
+        await client.close()
+
+
+async def from_start(partitions: Sequence[int]) -> Mapping[int, int]:
+    return dict.fromkeys(partitions, 0)
+
+
+async def first_batch(log: KafkaLog) -> Batch:
+    async with asyncio.timeout(40):
+        async for batch in log.batches(from_start):
+            return batch
+    raise AssertionError("batches never end")
+
+
+async def until_open(log: KafkaLog) -> None:
+    async with asyncio.timeout(40):
+        while True:
+            try:
+                return await log.open()
+            except Unavailable:
+                await asyncio.sleep(0.2)
+
+
+async def until_appended(log: KafkaLog, entries: Sequence[Entry]) -> None:
+    async with asyncio.timeout(40):
+        while True:
+            try:
+                return await log.append(entries)
+            except Unavailable:
+                await asyncio.sleep(0.2)

@@ -1,0 +1,150 @@
+"""Rows: columns as long as they are many, nothing raised, amounts as decimals."""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processors.judge import NOBODY, judge, read
+from processors.rows import (
+    Columns,
+    Site,
+    edge_columns,
+    event_columns,
+    fate_columns,
+    is_edge,
+    is_report,
+    landings,
+    opens_session,
+    order_fact_columns,
+    order_key,
+    reject_columns,
+    seen_columns,
+    tally_columns,
+    user_of,
+    visitor_fact_columns,
+    visitor_of,
+)
+from spine.event import Page
+from spine.log import Record
+from spine.record import EventRecord, TallyRecord, encode
+from tests.flow.happenings import Happening, Order, record
+from tests.unit.spine.test_record import event_records, tally_records
+
+
+def all_columns(values: list[bytes], sites: dict[str, Site] | None = None) -> dict[str, Columns]:
+    batch = [Record(0, number, value, 0) for number, value in enumerate(values)]
+    verdict = judge("log", read(batch), {})
+    events = landings(verdict.fresh, sites or {})
+    return {
+        "fates": fate_columns("log", verdict.fates),
+        "seen": seen_columns("log", verdict.fresh),
+        "rejects": reject_columns("log", verdict.rejected),
+        "tallies": tally_columns(verdict.fresh),
+        "events": event_columns("log", events),
+        "visitor_facts": visitor_fact_columns(events),
+        "order_facts": order_fact_columns(events),
+        "identity_edges": edge_columns(events),
+    }
+
+
+@given(
+    st.lists(
+        st.one_of((event_records | tally_records).map(encode), st.binary(max_size=9)), max_size=6
+    )
+)
+def test_the_columns_of_a_table_are_equally_long(values: list[bytes]) -> None:
+    for columns in all_columns(values).values():
+        assert len({len(column) for column in columns.values()}) == 1
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_no_address_is_too_odd_for_a_row(url: str, referrer: str) -> None:
+    told = record(Happening("shop", "page_view", "e", 0, anonymous_id="a"))
+    for text in (url, f"http://{url}", f"https://x/?utm_source={url}&gclid={referrer}#{url}"):
+        event = msgspec.structs.replace(told.event, page=Page(url=text, referrer=referrer))
+        columns = all_columns([encode(msgspec.structs.replace(told, event=event))])
+        assert columns["visitor_facts"]["page"] == [text]
+
+
+SEEN = Happening("shop", "page_view", "e", 5, anonymous_id="a")
+RULES: list[tuple[Callable[[EventRecord], bool], Happening, bool]] = [
+    (opens_session, SEEN, True),
+    (opens_session, SEEN._replace(path=None), True),
+    (opens_session, SEEN._replace(anonymous_id=None), False),
+    (opens_session, SEEN._replace(anonymous_id=None, user_id="u"), True),
+    (opens_session, SEEN._replace(channel="server"), True),
+    (opens_session, SEEN._replace(channel="server", path=None), False),
+    (opens_session, SEEN._replace(channel="server", anonymous_id=None, user_id="u"), False),
+    (is_report, SEEN._replace(name="purchase", order=Order("t")), True),
+    (is_report, SEEN._replace(name="refund", order=Order("t")), True),
+    (is_report, SEEN._replace(name="add_to_cart", order=Order("t")), False),
+    (is_report, SEEN._replace(name="purchase"), False),
+    (is_edge, SEEN._replace(user_id="u"), True),
+    (is_edge, SEEN._replace(user_id="u", stripped=True), False),
+    (is_edge, SEEN, False),
+    (is_edge, SEEN._replace(anonymous_id=None, user_id="u"), False),
+]
+
+
+@pytest.mark.parametrize(("rule", "told", "holds"), RULES)
+def test_an_event_is_evidence_for_what_it_tells(
+    rule: Callable[[EventRecord], bool], told: Happening, holds: bool
+) -> None:
+    assert rule(record(told)) is holds
+
+
+def test_a_visitor_of_zeros_is_nobody() -> None:
+    told = record(SEEN._replace(user_id="u"))
+    value = encode(told).replace(str(told.visitor).encode(), b"0" * 32)
+    columns = all_columns([value])
+    assert columns["events"]["visitor_id"] == [NOBODY]
+    assert columns["visitor_facts"]["site"] == []
+    assert columns["identity_edges"]["site"] == []
+
+
+def test_an_order_lands_with_its_money() -> None:
+    told = record(
+        SEEN._replace(name="purchase", order=Order("t", None, "EUR", ("1.50", "2"), "0.1"))
+    )
+    facts = all_columns([encode(told)])["order_facts"]
+    assert facts["value"] == [Decimal("3.5")]
+    assert facts["tax"] == [Decimal("0.1")]
+    assert facts["shipping"] == [None]
+    assert facts["is_full"] == [0]
+    assert facts["order_key"] == [order_key(told)]
+    bare = record(SEEN._replace(name="refund", order=Order("t")))
+    assert all_columns([encode(bare)])["order_facts"]["is_full"] == [1]
+
+
+def test_a_site_says_what_its_leads_are() -> None:
+    told = encode(record(SEEN._replace(name="callback")))
+    sites = {"shop": Site(lead_names=frozenset({"callback"}))}
+    assert all_columns([told])["events"]["is_lead"] == [0]
+    columns = all_columns([told], sites)
+    assert columns["events"]["is_lead"] == [1]
+    assert columns["visitor_facts"]["is_key"] == [1]
+
+
+def test_keys_name_the_identifiers_of_the_event() -> None:
+    told = SEEN._replace(user_id="u")
+    assert visitor_of(record(told)).hex() == told.visitor
+    assert user_of(record(told)).hex() == told.user
+    assert visitor_of(record(SEEN._replace(anonymous_id=None))) == NOBODY
+    assert user_of(record(SEEN)) == NOBODY
+
+
+def test_a_rejected_record_keeps_its_bytes_and_its_place() -> None:
+    rejects = all_columns([b"\xff\x00", b""])["rejects"]
+    assert rejects["value"] == [b"\xff\x00", b""]
+    assert rejects["log_offset"] == [0, 1]
+    assert rejects["code"] == ["unreadable_record"] * 2
+
+
+def test_every_count_of_a_flush_is_a_row() -> None:
+    tally = TallyRecord(collector="c", boot="b", sequence=3, received_ms=0, rows=())
+    assert all_columns([encode(tally)])["tallies"]["site"] == []
+    assert all_columns([encode(tally)])["seen"]["log_offset"] == [0]

@@ -1,0 +1,97 @@
+"""Listening and locking: what is taken already is named by its key."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from spine.errors import Misconfigured
+from spine.runtime import held, listen, locked
+
+
+async def test_port_0_is_any_free_port_and_its_number_is_told() -> None:
+    listener = await listen(web.Application(), "admin.listen", "127.0.0.1:0")
+    try:
+        host, port = listener.address.split(":")
+        assert host == "127.0.0.1"
+        assert int(port) > 0
+        async with (
+            aiohttp.ClientSession() as client,
+            client.get(f"http://{listener.address}/") as answer,
+        ):
+            assert answer.status == 404
+    finally:
+        await listener.close()
+
+
+async def test_a_port_in_use_is_refused_by_its_key() -> None:
+    first = await listen(web.Application(), "collector.listen", "127.0.0.1:0")
+    try:
+        with pytest.raises(Misconfigured) as refused:
+            await listen(web.Application(), "admin.listen", first.address)
+        assert refused.value.key == "admin.listen"
+        assert first.address in refused.value.why
+        assert "in use" in refused.value.why
+    finally:
+        where = first.address
+        await first.close()
+    again = await listen(web.Application(), "collector.listen", where)
+    await again.close()
+
+
+@pytest.mark.parametrize("where", ["host.invalid:0", "192.0.2.1:0", "x", "127.0.0.1:99999"])
+async def test_an_address_that_is_not_ours_is_refused_by_its_key(where: str) -> None:
+    with pytest.raises(Misconfigured) as refused:
+        await listen(web.Application(), "admin.listen", where)
+    assert refused.value.key == "admin.listen"
+    assert where in refused.value.why
+
+
+def test_one_process_of_a_role_holds_a_directory(tmp_path: Path) -> None:
+    hold = (
+        "import sys, pathlib; from spine.runtime import locked\n"
+        f"with locked(pathlib.Path({str(tmp_path)!r}), 'run') as path:\n"
+        "    path.write_text('{\"store\": \"here\"}'); print('held', flush=True); sys.stdin.read()"
+    )
+    root = Path(__file__).parents[3]
+    with subprocess.Popen(
+        [sys.executable, "-c", hold],
+        cwd=root,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        with pytest.raises(Misconfigured) as refused, locked(tmp_path, "run"):
+            pass
+        assert refused.value.key == "data_dir"
+        assert "another `beleg run` is using" in refused.value.why
+        assert held(tmp_path, "run") == {"store": "here"}
+        with locked(tmp_path, "collect"):
+            pass
+        process.kill()
+    assert held(tmp_path, "run") is None
+    with locked(tmp_path, "run") as path:
+        assert path.read_bytes() == b""
+
+
+def test_a_directory_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    for place in (file, file / "below"):
+        with pytest.raises(Misconfigured) as refused, locked(place, "run"):
+            pass
+        assert refused.value.key == "data_dir"
+        assert str(place) in refused.value.why
+
+
+def test_a_directory_is_made_and_let_go_of(tmp_path: Path) -> None:
+    place = tmp_path / "a" / "b"
+    assert held(place, "run") is None
+    for _ in range(2):
+        with locked(place, "run"):
+            assert held(place, "run") == {}
+        assert held(place, "run") is None
