@@ -68,7 +68,7 @@ def _batches() -> list[Mapping[str, Sequence[Any]]]:
 
 async def _main(url: str, directory: Path) -> None:
     directory.mkdir(exist_ok=True)
-    store = await Store.open(url, directory)
+    store = await Store.open(url, directory, makes=True)
     await store.migrate(lambda _: None)
     batches = _batches()
     cpu_s = time.process_time()

@@ -84,7 +84,7 @@ def event(number: int, visit: _Visit, step: int, at_ms: int) -> dict[str, Any]:
         },
         "consent": {
             "purposes": {"analytics": True, "ads_measurement": True, "personalisation": False},
-            "decided_at": "2026-01-05T08:00:00.000Z",
+            "decided_at": f"2026-01-05T08:{visit.visitor % 60:02d}:00.{visit.visitor % 997:03d}Z",
         },
         "properties": {
             "screen": "1920x1080", "viewport": "1583x912", "language": "de-DE", "logged_in": False,

@@ -78,9 +78,9 @@ class KafkaAppender:
         """Return once every value is on all in-sync replicas. Raises: Unavailable."""
         self._admit(entries)
         touched = {self._place(entry.partition, entry.value) for entry in entries}
+        await asyncio.wait([batch.settled for batch in touched])  # leaves them be when cancelled
         for batch in touched:
-            trouble = await asyncio.shield(batch.settled)
-            if trouble is not None:
+            if (trouble := batch.settled.result()) is not None:
                 raise Unavailable(trouble)
 
     async def ready(self) -> None:
