@@ -67,7 +67,7 @@ class _Post(NamedTuple):
 class _Load:
     def __init__(self, order: Order) -> None:
         self.order = order
-        self.clock = asyncio.get_running_loop().time
+        self.clock = time.monotonic  # that of uvloop stands still while callbacks run
         self.posts = _posts(order)
         self.free: deque[_Connection] = deque()
         self.due: deque[float] = deque()
