@@ -113,8 +113,10 @@ class EmbeddedLog:
             self._appended.clear()
             records = await self.read(0, offset, self._batch_records)
             if not records:
+                # Not `wait_for`: before Python 3.12 it swallows a cancel that meets an append.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._appended.wait(), self._batch_wait_s)
+                    async with asyncio.timeout(self._batch_wait_s):
+                        await self._appended.wait()
                 continue
             if len(records) < self._batch_records:
                 await asyncio.sleep(self._batch_wait_s)

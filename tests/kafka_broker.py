@@ -121,15 +121,15 @@ class Broker:
 
     def __init__(self) -> None:
         self._jars = kafka_jars()
-        self._directory = Path(tempfile.mkdtemp(prefix="beleg-kafka-"))
+        self.directory = Path(tempfile.mkdtemp(prefix="beleg-kafka-"))
         self.port, self._controller_port = free_ports(2)
         self._process: subprocess.Popen[bytes] | None = None
-        (self._directory / "log4j2.properties").write_text(_LOGGING)
-        (self._directory / "server.properties").write_text(
+        (self.directory / "log4j2.properties").write_text(_LOGGING)
+        (self.directory / "server.properties").write_text(
             _SETTINGS.format(
                 port=self.port,
                 controller_port=self._controller_port,
-                directory=self._directory,
+                directory=self.directory,
             )
         )
         cluster = self._storage_tool("random-uuid").strip().splitlines()[-1]
@@ -139,7 +139,7 @@ class Broker:
             "-t",
             cluster,
             "-c",
-            str(self._directory / "server.properties"),
+            str(self.directory / "server.properties"),
         )
 
     @property
@@ -155,12 +155,12 @@ class Broker:
         """Start the broker without waiting for it.
 
         From the main thread only: the leash of the process is the thread that started it."""
-        with (self._directory / "broker.log").open("ab") as output:
+        with (self.directory / "broker.log").open("ab") as output:
             self._process = subprocess.Popen(
-                self._java("kafka.Kafka", str(self._directory / "server.properties")),
+                self._java("kafka.Kafka", str(self.directory / "server.properties")),
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                cwd=self._directory,
+                cwd=self.directory,
             )
 
     def wait_until_listening(self) -> None:
@@ -197,10 +197,10 @@ class Broker:
         """End the broker and remove its data."""
         if self._process is not None:
             self.kill()
-        shutil.rmtree(self._directory, ignore_errors=True)
+        shutil.rmtree(self.directory, ignore_errors=True)
 
     def log(self) -> str:
-        return (self._directory / "broker.log").read_text(errors="replace")[-4000:]
+        return (self.directory / "broker.log").read_text(errors="replace")[-4000:]
 
     def _end(self, how: signal.Signals) -> None:
         process = self._running()
@@ -222,7 +222,7 @@ class Broker:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def _java(self, *arguments: str) -> list[str]:
-        logging = f"-Dlog4j2.configurationFile={self._directory / 'log4j2.properties'}"
+        logging = f"-Dlog4j2.configurationFile={self.directory / 'log4j2.properties'}"
         # A test run that is killed takes its broker with it, where the system can do that.
         leash = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
         return [*leash, "java", *_HEAP, logging, "-cp", f"{self._jars}/*", *arguments]

@@ -1,0 +1,150 @@
+"""Nothing that consent forbids is ever written: log, store, rejects, log lines (P4)."""
+
+import asyncio
+import gzip
+import json
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.flow.houses import BROWSER_KEY, ORIGIN, SERVER_KEY, House, house_of
+from tests.kafka_broker import Broker
+
+
+@pytest.fixture(params=["embedded", "kafka"])
+async def house(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[House]:
+    with house_of(request.param, tmp_path, request) as opened:
+        yield opened
+
+
+class Canaries:
+    """Values that must not be found again, each of its own: random, so that no compression of the
+    LZ4 kind can hide one."""
+
+    def __init__(self) -> None:
+        self.values: list[str] = []
+
+    def sing(self) -> str:
+        self.values.append(secrets.token_hex(12))
+        return self.values[-1]
+
+
+def forbidden_event(canaries: Canaries, number: int) -> dict[str, Any]:
+    """An event without consent; its names and ids may not be kept, whatever is wrong with it."""
+    event: dict[str, Any] = {
+        "event_id": f"no-{number}" if number % 4 else canaries.sing(),
+        "name": "purchase" if number % 4 == 1 else "page_view",
+        "occurred_at": "2026-01-01T00:00:00Z",
+        "anonymous_id": canaries.sing(),
+        "user_id": canaries.sing(),
+        "identifiers": {"crm_id": canaries.sing()},
+        "page": {"url": f"{ORIGIN}/?q={canaries.sing()}", "referrer": canaries.sing()},
+        "properties": {"note": canaries.sing(), canaries.sing(): 1},
+        "user_agent": canaries.sing(),
+        "ip": "198.51.100.77",
+    }
+    if number % 4 == 1:
+        event["commerce"] = {
+            "transaction_id": f"t-{number}",
+            "value": 5,
+            "coupon": canaries.sing(),
+            "items": [{"item_id": "i", "item_name": canaries.sing(), "price": 5}],
+        }
+    if number % 3 == 1:
+        event["consent"] = {"purposes": {"analytics": False}, "tcf": canaries.sing()}
+    if number % 3 == 2:
+        event["consent"] = [canaries.sing()]
+    if number % 8 == 3:
+        event[canaries.sing()] = canaries.sing()
+    return event
+
+
+def clicked_event(canaries: Canaries, number: int) -> dict[str, Any]:
+    """An event with consent for statistics only: its click ids may not be kept."""
+    return {
+        "event_id": f"yes-{number}",
+        "name": "page_view",
+        "occurred_at": "2026-01-01T00:00:00Z",
+        "anonymous_id": f"device-{number}",
+        "page": {
+            "url": f"{ORIGIN}/?gclid={canaries.sing()}&a=1#fbclid={canaries.sing()}",
+            "referrer": f"https://x.example/?u=https%3A%2F%2Fy%2F%3Fmsclkid%3D{canaries.sing()}",
+        },
+        "properties": {"gclid": canaries.sing()},
+        "consent": {"purposes": {"analytics": True}},
+    }
+
+
+async def post(house: House, body: bytes, **headers: str) -> int:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{house.url}/v1/events", data=body, headers=headers) as answer,
+    ):
+        await answer.read()
+        return answer.status
+
+
+def files(*places: Path) -> Iterator[Path]:
+    for place in places:
+        yield from (path for path in place.rglob("*") if path.is_file())
+
+
+def in_tables(house: House, values: list[str]) -> dict[str, int]:
+    """In which tables one of the values stands, in any column."""
+    tables = house.ask(
+        "SELECT name FROM system.tables WHERE database = 'beleg' AND engine LIKE '%MergeTree'"
+    )
+    assert len(tables) > 10
+    counts: Counter[str] = Counter()
+    for start in range(0, len(values), 250):  # the engine searches for at most 255 at once
+        wanted = ", ".join(f"'{value}'" for value in values[start : start + 250])
+        for (name,) in tables:
+            row = f"multiSearchAny(toString(tuple(*)), [{wanted}])"
+            ((count,),) = house.ask(f"SELECT count() FROM {name} WHERE {row}")
+            counts[name] += count
+    return dict(+counts)
+
+
+async def test_no_canary_is_found_in_any_file_or_line(
+    house: House, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    canaries = Canaries()
+    events = [forbidden_event(canaries, number) for number in range(120)]
+    events += [clicked_event(canaries, number) for number in range(40)]
+    bearer = {"Authorization": f"Bearer {SERVER_KEY}", "Content-Type": "application/json"}
+    body = json.dumps({"events": events}).encode()
+    assert await post(house, body, **bearer) == 202
+    assert await post(house, gzip.compress(body), **bearer, **{"Content-Encoding": "gzip"}) == 202
+    for event in events[:10]:
+        assert await post(house, json.dumps(event).encode(), **bearer) == 202
+    assert await post(house, body[:-2], **bearer) == 400
+    beacon = {"Authorization": f"Bearer {BROWSER_KEY}", "Content-Type": "text/plain"}
+    assert await post(house, body, **beacon) == 202
+    kept = 30 + 40  # the stripped purchases and the clicked page views
+    await asyncio.to_thread(house.wait_until, "SELECT count() FROM events FINAL", kept)
+    assert await asyncio.to_thread(in_tables, house, ["device-7"]), "the scan is blind"
+    # Some columns lie compressed on the disk, so the tables are asked, too.
+    assert await asyncio.to_thread(in_tables, house, canaries.values) == {}
+    for process in house.running.values():
+        assert await asyncio.to_thread(process.end) == 0, "".join(process.lines)
+
+    places = [tmp_path]
+    if house.store is not None:
+        broker: Broker = request.getfixturevalue("kafka_broker")
+        places.append(broker.directory)
+    lines = "".join(line for process in house.running.values() for line in process.lines).encode()
+    found = {
+        str(path): value
+        for path in files(*places)
+        for content in [path.read_bytes()]
+        for value in [*canaries.values, "198.51.100.77"]
+        if value.encode() in content
+    }
+    assert found == {}
+    assert not any(value.encode() in lines for value in canaries.values)
+    assert any(b"device-7" in path.read_bytes() for path in files(*places)), "the scan is blind"
