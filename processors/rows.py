@@ -71,6 +71,7 @@ def tables(
         ("events", event_columns(log_id, events)),
         ("visitor_facts", visitor_fact_columns(events)),
         ("order_facts", order_fact_columns(events)),
+        ("lead_facts", lead_fact_columns(events)),
         ("identity_edges", edge_columns(events)),
         ("tallies", tally_columns(verdict.fresh)),
         ("rejects", reject_columns(log_id, verdict.rejected)),
@@ -177,7 +178,6 @@ _EVENT_COLUMNS: Mapping[str, Callable[[Landing], Any]] = {
     "coupon": lambda e: e.commerce.coupon or "",
     "items": lambda e: _json(e.commerce.items),
     "properties": lambda e: _json(e.record.event.properties),
-    "is_lead": lambda e: int(e.is_lead),
     "consent_kept": lambda e: e.record.stamp.kept,
     "consent_rule": lambda e: e.record.stamp.rule,
     "consent_version": lambda e: e.record.stamp.version,
@@ -260,6 +260,21 @@ def order_fact_columns(events: Sequence[Landing]) -> Columns:
         "tax": [e.commerce.tax for e in events],
         "shipping": [e.commerce.shipping for e in events],
         "is_full": [int(e.commerce.value is None and not e.commerce.items) for e in events],
+    }
+
+
+def lead_fact_columns(events: Sequence[Landing]) -> Columns:
+    """One row per report of a lead."""
+    events = [event for event in events if event.is_lead]
+    return {
+        "site": [e.record.site for e in events],
+        "event_key": [bytes.fromhex(e.record.event_key) for e in events],
+        "channel": [e.record.channel for e in events],
+        "event_id": [e.record.event_id for e in events],
+        "occurred_at": [e.record.occurred_ms for e in events],
+        "visitor_id": [visitor_of(e.record) for e in events],
+        "currency": [e.commerce.currency or "" for e in events],
+        "value": [amount(e.commerce) for e in events],
     }
 
 

@@ -75,7 +75,6 @@ CREATE TABLE IF NOT EXISTS events (
     value Nullable(Decimal(18, 4)), tax Nullable(Decimal(18, 4)),
     shipping Nullable(Decimal(18, 4)), discount Nullable(Decimal(18, 4)), coupon String,
     items String CODEC(ZSTD(1)), properties String CODEC(ZSTD(1)),
-    is_lead UInt8,
     consent_kept LowCardinality(String), consent_rule LowCardinality(String),
     consent_version LowCardinality(String), consent_purposes Array(LowCardinality(String)),
     consent_signal String CODEC(ZSTD(1)), flags Array(LowCardinality(String)),
@@ -114,6 +113,17 @@ CREATE TABLE IF NOT EXISTS order_facts (
 ORDER BY (order_key, identity)
 SETTINGS index_granularity = 64, index_granularity_bytes = 0, min_compress_block_size = 2048,
     max_compress_block_size = 8192, fsync_after_insert = 1, fsync_part_directory = 1,
+    min_rows_to_fsync_after_merge = 1;
+
+-- Every report of a lead, so that leads are found without reading all events.
+CREATE TABLE IF NOT EXISTS lead_facts (
+    site LowCardinality(String), event_key FixedString(16),
+    channel Enum8('browser' = 1, 'server' = 2), event_id String,
+    occurred_at DateTime64(3, 'UTC'), visitor_id FixedString(16),
+    currency LowCardinality(String), value Nullable(Decimal(18, 4))
+) ENGINE = ReplacingMergeTree
+ORDER BY (site, event_key, channel)
+SETTINGS index_granularity = 256, fsync_after_insert = 1, fsync_part_directory = 1,
     min_rows_to_fsync_after_merge = 1;
 
 -- Evidence that an anonymous id and a user id are one person: both stood on one event.

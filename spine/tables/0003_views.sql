@@ -80,7 +80,7 @@ SELECT
     e.event_key AS event_key, e.event_key IN copy_rows AS is_copied,
     e.occurred_at AS occurred_at, e.received_at AS received_at, e.anonymous_id AS anonymous_id,
     e.user_id AS user_id, e.visitor_id AS visitor_key, e.transaction_id AS transaction_id,
-    e.is_lead AS is_lead, e.value AS value, e.currency AS currency
+    e.value AS value, e.currency AS currency
 FROM events AS e FINAL
 WHERE e.channel = 'browser' OR e.event_key NOT IN copy_rows;
 
@@ -104,6 +104,33 @@ FROM event_rows AS e
 ASOF LEFT JOIN session_rows AS s ON e.visitor_key = s.visitor_key AND e.occurred_at >= s.started_at
 LEFT ANY JOIN person_rows AS p ON e.visitor_key = p.visitor_key;
 
+-- A lead is one event: told by a browser and a server, its time and visitor are the browser's, its
+-- value the server's.
+CREATE VIEW IF NOT EXISTS lead_rows AS
+SELECT
+    l.site AS site, l.event_id AS event_id, l.occurred_at AS occurred_at,
+    l.visitor_key AS visitor_key,
+    if(p.person_key = toFixedString('', 16), l.visitor_key, p.person_key) AS person_key,
+    s.session_id != '' AND l.occurred_at <= s.ended_at + INTERVAL 24 HOUR AS in_session,
+    if(in_session, s.session_id, '') AS session_id, l.money.1 AS value, l.money.2 AS currency,
+    l.verified AS verified,
+    if(in_session, s.channel_group, '(unattributed)') AS channel_group,
+    if(in_session, s.source, '(unattributed)') AS source,
+    if(in_session, s.medium, '(unattributed)') AS medium,
+    if(in_session, s.campaign, '(unattributed)') AS campaign
+FROM (
+    SELECT
+        f.site AS site, f.event_id AS event_id,
+        argMin(f.occurred_at, f.channel) AS occurred_at,
+        argMin(f.visitor_id, (f.visitor_id = toFixedString('', 16), f.channel)) AS visitor_key,
+        argMax((f.value, f.currency), f.channel) AS money,
+        toUInt8(max(f.channel) = 'server') AS verified
+    FROM lead_facts AS f FINAL
+    GROUP BY f.site, f.event_key, f.event_id
+) AS l
+ASOF LEFT JOIN session_rows AS s ON l.visitor_key = s.visitor_key AND l.occurred_at >= s.started_at
+LEFT ANY JOIN person_rows AS p ON l.visitor_key = p.visitor_key;
+
 -- Orders and leads in one shape, with binary keys.
 CREATE VIEW IF NOT EXISTS conversions AS
 SELECT
@@ -113,17 +140,9 @@ SELECT
 FROM order_rows WHERE ordered_at IS NOT NULL
 UNION ALL
 SELECT
-    e.site, e.event_id, 'lead', e.occurred_at, e.visitor_key,
-    if(p.person_key = toFixedString('', 16), e.visitor_key, p.person_key),
-    if(s.session_id != '' AND e.occurred_at <= s.ended_at + INTERVAL 24 HOUR, s.session_id, '') AS in_session,
-    e.value, e.currency, toUInt8(e.channel = 'server' OR e.is_copied),
-    if(in_session != '', s.channel_group, '(unattributed)'),
-    if(in_session != '', s.source, '(unattributed)'),
-    if(in_session != '', s.medium, '(unattributed)'),
-    if(in_session != '', s.campaign, '(unattributed)')
-FROM (SELECT * FROM event_rows WHERE is_lead) AS e
-ASOF LEFT JOIN session_rows AS s ON e.visitor_key = s.visitor_key AND e.occurred_at >= s.started_at
-LEFT ANY JOIN person_rows AS p ON e.visitor_key = p.visitor_key;
+    site, event_id, 'lead', occurred_at, visitor_key, person_key, session_id, value, currency,
+    verified, channel_group, source, medium, campaign
+FROM lead_rows;
 
 CREATE VIEW IF NOT EXISTS v_conversions AS
 SELECT
@@ -179,10 +198,13 @@ GROUP BY date, site;
 
 -- The first order ever of a person is a new customer; orders without a visitor tell nothing.
 CREATE VIEW IF NOT EXISTS new_customer_rows AS
-SELECT argMin((site, transaction_id), (ordered_at, transaction_id)) AS first_order
-FROM order_rows
-WHERE ordered_at IS NOT NULL AND visitor_key != toFixedString('', 16)
-GROUP BY site, person_key;
+SELECT argMin((o.site, o.transaction_id), (o.ordered_at, o.transaction_id)) AS first_order
+FROM (
+    SELECT site, transaction_id, ordered_at, visitor_id AS visitor_key FROM orders FINAL
+    WHERE ordered_at IS NOT NULL AND visitor_id != toFixedString('', 16)
+) AS o
+LEFT ANY JOIN person_rows AS p ON o.visitor_key = p.visitor_key
+GROUP BY o.site, if(p.person_key = toFixedString('', 16), o.visitor_key, p.person_key);
 
 -- Days are days in the site's time zone (UTC while the store does not know the site): of the
 -- session's start, of the order.
@@ -234,9 +256,8 @@ FROM (
         )) AS date, c.site,
         c.channel_group, c.source, c.medium, c.campaign, if(c.currency = '', t.currency, c.currency),
         0, 0, 0, 0, 0, 0, 0, 0, count()
-    FROM conversions AS c
+    FROM lead_rows AS c
     LEFT ANY JOIN (SELECT site, currency, timezone FROM sites FINAL) AS t ON c.site = t.site
-    WHERE c.kind = 'lead'
     GROUP BY date, c.site, c.channel_group, c.source, c.medium, c.campaign, 7
 )
 GROUP BY date, site, channel_group, source, medium, campaign, currency;

@@ -12,20 +12,12 @@ from processors.judge import NOBODY, judge, read
 from processors.rows import (
     Columns,
     Site,
-    edge_columns,
-    event_columns,
-    fate_columns,
     is_edge,
     is_report,
-    landings,
     opens_session,
-    order_fact_columns,
     order_key,
-    reject_columns,
-    seen_columns,
-    tally_columns,
+    tables,
     user_of,
-    visitor_fact_columns,
     visitor_of,
 )
 from spine.event import Page
@@ -38,17 +30,7 @@ from tests.unit.spine.test_record import event_records, tally_records
 def all_columns(values: list[bytes], sites: dict[str, Site] | None = None) -> dict[str, Columns]:
     batch = [Record(0, number, value, 0) for number, value in enumerate(values)]
     verdict = judge("log", read(batch), {})
-    events = landings(verdict.fresh, sites or {})
-    return {
-        "fates": fate_columns("log", verdict.fates),
-        "seen": seen_columns("log", verdict.fresh),
-        "rejects": reject_columns("log", verdict.rejected),
-        "tallies": tally_columns(verdict.fresh),
-        "events": event_columns("log", events),
-        "visitor_facts": visitor_fact_columns(events),
-        "order_facts": order_fact_columns(events),
-        "identity_edges": edge_columns(events),
-    }
+    return dict(tables("log", verdict, sites or {}))
 
 
 @given(
@@ -123,9 +105,9 @@ def test_an_order_lands_with_its_money() -> None:
 def test_a_site_says_what_its_leads_are() -> None:
     told = encode(record(SEEN._replace(name="callback")))
     sites = {"shop": Site(lead_names=frozenset({"callback"}))}
-    assert all_columns([told])["events"]["is_lead"] == [0]
+    assert all_columns([told])["lead_facts"]["event_id"] == []
     columns = all_columns([told], sites)
-    assert columns["events"]["is_lead"] == [1]
+    assert len(columns["lead_facts"]["event_id"]) == 1
     assert columns["visitor_facts"]["is_key"] == [1]
 
 
