@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from processors.bookkeeping import fate_columns
 from processors.judge import Fate
 from processors.ledger import balance, positions, register, resume
 from processors.loop import Processor
-from processors.rows import fate_columns
 from spine.embedded_log import EmbeddedLog
 from spine.errors import Misconfigured
 from spine.log import Bounds, Entry, Record

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from processors.bookkeeping import Columns
 from processors.judge import NOBODY, judge, read
 from processors.rows import (
-    Columns,
     Site,
     is_edge,
     is_report,
