@@ -6,7 +6,9 @@ Pure, and the heart of the collector: nothing that is not returned from here rea
 import os
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -155,8 +157,12 @@ def milliseconds(instant: datetime) -> int:
 
 def day_of(received_ms: int, source: Source) -> int:
     """Give the day of an instant in the site's time zone, in days since 1970."""
-    local = datetime.fromtimestamp(received_ms / 1000, source.zone)
-    return (local.date() - _EPOCH_ON).days
+    return _day_of_minute(received_ms // 60_000, source.zone)
+
+
+@lru_cache(maxsize=64)
+def _day_of_minute(minute: int, zone: ZoneInfo) -> int:  # no zone changes its day within a minute
+    return (datetime.fromtimestamp(minute * 60, zone).date() - _EPOCH_ON).days
 
 
 def _record(kept: Kept, time: _Time, receipt: Receipt, source: Source) -> EventRecord:

@@ -175,6 +175,8 @@ class Collector:
         if (request.content_length or 0) > limit:
             return too_large
         try:
+            if request.content.is_eof():  # it has come with its headers, as small bodies do
+                return await request.read()
             async with asyncio.timeout(self._settings.body_timeout_s):
                 return await request.read()
         except (TimeoutError, ConnectionError):  # the client may have gone: then it is counted only

@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -17,6 +18,7 @@ class Receipt(NamedTuple):
     user_agent: str
 
 
+@lru_cache(maxsize=8192)
 def truncated(ip: str) -> str:
     """Cut an address to its network: IPv4 to 24 bits, IPv6 to 48. Empty when it is no address.
 

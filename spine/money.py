@@ -1,34 +1,24 @@
 """Amounts: decimals that the store can hold, never floats."""
 
-from collections.abc import Iterator
 from decimal import Decimal
 
 from spine.event import Commerce
 
-MAX_AMOUNT = Decimal(10) ** 14
 SCALE = Decimal("0.0001")
+MAX_AMOUNT = Decimal(10) ** 14
+# What is not below these is rounded to an amount that does not fit.
+_BELOW, _ABOVE = MAX_AMOUNT - SCALE / 2, SCALE / 2 - MAX_AMOUNT
+_NAMES = ("value", "tax", "shipping", "discount")
 
 
 def fits(amount: Decimal) -> bool:
-    """Say whether an amount is a finite decimal below 10^14 on either side of zero."""
-    return amount.is_finite() and -MAX_AMOUNT < amount < MAX_AMOUNT
+    """Say whether an amount is finite and, with four decimals, below 10^14 either way."""
+    return amount.is_finite() and _ABOVE < amount < _BELOW
 
 
 def rounded(amount: Decimal) -> Decimal:
     """Give an amount that fits with the four decimals the store keeps, half to even."""
     return amount.quantize(SCALE)
-
-
-def amounts(commerce: Commerce) -> Iterator[tuple[str, Decimal]]:
-    """Give every amount with the path of its field, the sum of the items included."""
-    for name in ("value", "tax", "shipping", "discount"):
-        if (amount := getattr(commerce, name)) is not None:
-            yield f"$.commerce.{name}", amount
-    for index, item in enumerate(commerce.items or ()):
-        if item.price is not None:
-            yield f"$.commerce.items[{index}].price", item.price
-        if item.discount is not None:
-            yield f"$.commerce.items[{index}].discount", item.discount
 
 
 def amount(commerce: Commerce) -> Decimal | None:
@@ -44,9 +34,16 @@ def amount(commerce: Commerce) -> Decimal | None:
 
 
 def unfit(commerce: Commerce) -> str | None:
-    """Give the path of the first amount that does not fit, or nothing."""
-    for path, value in amounts(commerce):
-        if not fits(value):
-            return path
+    """Give the path of the first amount that does not fit, the sum of the items included, or
+    nothing."""
+    for name in _NAMES:
+        value = getattr(commerce, name)
+        if value is not None and not fits(value):
+            return f"$.commerce.{name}"
+    for index, item in enumerate(commerce.items or ()):
+        if item.price is not None and not fits(item.price):
+            return f"$.commerce.items[{index}].price"
+        if item.discount is not None and not fits(item.discount):
+            return f"$.commerce.items[{index}].discount"
     total = amount(commerce)
     return "$.commerce.items" if total is not None and not fits(total) else None
