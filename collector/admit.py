@@ -167,11 +167,11 @@ def _day_of_minute(minute: int, zone: ZoneInfo) -> int:  # no zone changes its d
 
 def _record(kept: Kept, time: _Time, receipt: Receipt, source: Source) -> EventRecord:
     event, currency_filled = _with_currency(kept.event, source)
-    marks = {
-        "consent_unreadable": not kept.readable,
-        "currency_filled": currency_filled,
-        "time_clamped": time.clamped,
-    }
+    flags: tuple[str, ...] = () if kept.readable else ("consent_unreadable",)
+    if currency_filled:
+        flags = (*flags, "currency_filled")
+    if time.clamped:
+        flags = (*flags, "time_clamped")
     ip, user_agent = _observed(kept, receipt, source)
     event = msgspec.structs.replace(event, ip=None, user_agent=None, event_id=None)
     body = _encoder.encode(event)
@@ -190,7 +190,7 @@ def _record(kept: Kept, time: _Time, receipt: Receipt, source: Source) -> EventR
         received_ms=receipt.received_ms,
         received_on=day_of(receipt.received_ms, source),
         stamp=kept.stamp,
-        flags=tuple([mark for mark, stands in marks.items() if stands]),
+        flags=flags,
         ip=ip,
         user_agent=user_agent,
         event=event,

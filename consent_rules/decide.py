@@ -8,6 +8,7 @@ Invariants:
 4. Nothing of a dropped event leaves this function but the id of the rule that dropped it.
 """
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -67,10 +68,15 @@ def decide(rules: Rules, event: Event) -> Kept | Dropped:
 
 def purposes(event: Event) -> tuple[frozenset[str], bool]:
     """Give the purposes the visitor granted, and whether the decision could be read."""
-    if not bytes(event.consent):
+    return _purposes(bytes(event.consent))
+
+
+@lru_cache(maxsize=2048)  # visitors decide seldom and say it with every event
+def _purposes(consent: bytes) -> tuple[frozenset[str], bool]:
+    if not consent:
         return frozenset(), True
     try:
-        claim = _claim.decode(event.consent)
+        claim = _claim.decode(consent)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return frozenset(), False
     decided = (claim.purposes if claim else None) or {}

@@ -5,13 +5,16 @@ Each digest is BLAKE2b of 16 bytes over length-prefixed UTF-8 parts, so that no 
 imitate another.
 """
 
+from functools import lru_cache
 from hashlib import blake2b
 
 _CHANNELS = {"browser": b"\x01", "server": b"\x02"}
 
 
-def _digest(*parts: str) -> bytes:
-    text = "".join([f"{len(part)}:{part}" for part in parts])
+def _digest(kind: str, *parts: str) -> bytes:
+    text = f"{len(kind)}:{kind}"
+    for part in parts:
+        text += f"{len(part)}:{part}"
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
@@ -40,6 +43,7 @@ def visitor_id(site: str, anonymous_id: str | None, user_id: str | None) -> byte
     return None
 
 
+@lru_cache(maxsize=8192)  # the events of a visitor come in a row
 def identifier_id(site: str, identifier_type: str, identifier: str) -> bytes:
     """Name one identifier of a site.
 
