@@ -222,12 +222,7 @@ class Store:
                 "store.url", f"the store lacks migration {min(missing)}: run `beleg migrate`"
             )
         ((version,),) = await self.select("SELECT max(version) FROM derive_versions")
-        if version > DERIVE_VERSION:
-            raise Misconfigured(
-                "store.url",
-                f"its derived rows are of version {version}, this program derives version"
-                f" {DERIVE_VERSION}: run the newer program",
-            )
+        refuse_newer_rows(int(version))
 
     async def close(self) -> None:
         """Let go of both connections."""
@@ -256,6 +251,18 @@ def packed(digests: Iterable[bytes]) -> str:
         "(SELECT reinterpretAsFixedString(arrayJoin("
         f"reinterpret(base64Decode('{blob}'), 'Array(UInt128)'))))"
     )
+
+
+def refuse_newer_rows(version: int) -> None:
+    """Return if this program may derive into a store of that derive version.
+
+    Raises: Misconfigured."""
+    if version > DERIVE_VERSION:
+        raise Misconfigured(
+            "store.url",
+            f"its derived rows are of version {version}, this program derives version"
+            f" {DERIVE_VERSION}: run the newer program",
+        )
 
 
 def _refuse_newer(done: set[int], known: Mapping[int, object]) -> None:
