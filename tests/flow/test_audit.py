@@ -35,18 +35,15 @@ async def test_what_live_deriving_wrote_is_right_and_what_was_spoiled_is_named(
 
         await make_up(store, site)
         ghosts = await differences(store)
-        assert [(one.table, one.field, one.derived) for one in ghosts] == [
-            ("sessions", "row", "-"),
-            ("orders", "row", "-"),
-            ("persons", "row", "-"),
-        ]
+        assert {one.table for one in ghosts} == {"sessions", "orders", "persons"}
+        assert {(one.field, one.derived) for one in ghosts} == {("row", "-")}
         await spoil(store, site)
         found = await differences(store)
         assert "row" in told(found, "sessions")
         assert told(found, "orders") >= {"gross", "row"}
         assert told(found, "persons") == {"row"}
         gross = [one for one in found if one.field == "gross"]
-        assert gross and all(one.stored == "1234" for one in gross)
+        assert gross and all(one.stored == "1234.0000" for one in gross)
 
 
 async def test_each_field_of_a_session_is_compared(clickhouse_server: Server, site: str) -> None:
@@ -54,8 +51,9 @@ async def test_each_field_of_a_session_is_compared(clickhouse_server: Server, si
         await land(store, site, happenings(site, seed=2, count=20), size=20)
         await store.command(
             "INSERT INTO sessions SELECT 'other', visitor_id, day, arrayMap("
-            "x -> tuple(x.1, x.2 + 1, x.3 + 1, x.4 + 1, 1 - x.5, '?', '?', '?', '?', '?', '?', '?'),"
-            " sessions_of_day), version + 1 FROM sessions FINAL WHERE notEmpty(sessions_of_day)"
+            "x -> tuple(x.1, x.2 + 1, x.3 + 1, x.4 + 1, 1 - x.5, '?', '?', '?', '?', '?', '?',"
+            " '?'), sessions_of_day), version + 1"
+            " FROM sessions FINAL WHERE notEmpty(sessions_of_day)"
         )
         found = await differences(store)
         assert told(found, "sessions") == {

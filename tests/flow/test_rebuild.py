@@ -15,8 +15,9 @@ from spine.store import DERIVE_VERSION, Store
 from tests.clickhouse_server import Server
 from tests.flow.derive_model import outcome
 from tests.flow.derived import happenings, land, own_store, shown, spoil
-from tests.flow.houses import SERVER_KEY, embedded_house
+from tests.flow.houses import SERVER_KEY, embedded_house, kafka_house
 from tests.flow.passage import DyingStore, found
+from tests.kafka_broker import Broker
 
 
 @pytest.fixture(params=["embedded", "http"])
@@ -30,7 +31,7 @@ async def either(
         yield opened
 
 
-async def rebuilt(store: Store, chunk_rows: int = 30) -> list[str]:
+async def rebuilt(store: Store, chunk_rows: int = 15) -> list[str]:
     return [step.table async for step in rebuild(store, chunk_rows)]
 
 
@@ -144,18 +145,21 @@ def _in_the_store(data_dir: Path, sql: str) -> None:
     subprocess.run([sys.executable, "-c", program, str(data_dir), sql], check=True, timeout=60)
 
 
-def test_run_rebuilds_by_itself_and_the_command_when_nothing_runs(tmp_path: Path) -> None:
-    orders = "SELECT count(), sum(gross) FROM v_orders"
+def _events(directory: Path) -> str:
     event = (
         '{"name": "purchase", "event_id": "e%d", "occurred_at": "2026-01-0%dT10:00:00Z",'
         ' "anonymous_id": "a%d", "page": {"url": "https://shop.example/"},'
         ' "commerce": {"transaction_id": "t%d", "currency": "EUR", "value": 10},'
         ' "consent": {"purposes": {"analytics": true}}}\n'
     )
-    file = tmp_path / "events.ndjson"
+    file = directory / "events.ndjson"
     file.write_text("".join(event % (n, n, n, n) for n in range(1, 9)))
+    return str(file)
+
+
+def test_run_rebuilds_by_itself_and_the_command_when_nothing_runs(tmp_path: Path) -> None:
     with embedded_house(tmp_path) as house:
-        house.run("send", str(file), "--url", house.url, "--key", SERVER_KEY)
+        house.run("send", _events(tmp_path), "--url", house.url, "--key", SERVER_KEY)
         house.wait_until("SELECT count() FROM v_orders", 8)
         sessions = house.ask("SELECT * FROM v_sessions ORDER BY ALL")
         refused = house.run("rebuild", check=False)
@@ -171,7 +175,32 @@ def test_run_rebuilds_by_itself_and_the_command_when_nothing_runs(tmp_path: Path
         house.start("run")
         house.wait_until("SELECT count() FROM rebuilds", 1)
         house.wait_until("SELECT count() FROM v_sessions", len(sessions))
-        assert house.ask(orders) == [(8, 80)]
+        assert house.ask("SELECT count(), sum(gross) FROM v_orders") == [(8, 80)]
         assert house.ask("SELECT * FROM v_sessions ORDER BY ALL") == sessions
         assert house.running["run"].end() == 0
         assert any('"event":"rebuild"' in line for line in house.running["run"].lines)
+
+
+def test_migrate_rebuilds_and_an_older_processor_stops(
+    tmp_path: Path, kafka_broker: Broker
+) -> None:
+    with kafka_house(tmp_path, kafka_broker) as house:
+        house.run("send", _events(tmp_path), "--url", house.url, "--key", SERVER_KEY)
+        house.wait_until("SELECT count() FROM v_orders", 8)
+        before = house.ask("SELECT * FROM v_sessions ORDER BY ALL")
+        with house.client() as client:
+            client.command("TRUNCATE TABLE sessions")
+            client.command("INSERT INTO derive_versions SELECT 0, now64(3, 'UTC')")
+        assert "older version" in house.run("migrate").stdout
+        assert house.ask("SELECT * FROM v_sessions ORDER BY ALL") == before
+        assert "older version" not in house.run("migrate").stdout
+        house.run("rebuild")
+        assert "16 derived rows, 0 differences" in house.run("audit").stdout
+
+        with house.client() as client:
+            newer = DERIVE_VERSION + 1
+            client.command(f"INSERT INTO derive_versions SELECT {newer}, now64(3, 'UTC')")
+        house.run("send", _events(tmp_path), "--url", house.url, "--key", SERVER_KEY)
+        house.running["process"].popen.wait(30)
+        assert house.running["process"].end() == 2
+        assert "run the newer program" in house.running["process"].lines[-1]
