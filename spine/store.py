@@ -277,7 +277,8 @@ def _use_temporary(path: Path) -> None:
     # the process is killed. Event bytes must not lie outside data_dir, nor stay there.
     path.mkdir(parents=True, exist_ok=True)
     for leftover in path.iterdir():
-        leftover.unlink()
+        if not leftover.is_dir():
+            leftover.unlink()
     tempfile.tempdir = str(path)
 
 
