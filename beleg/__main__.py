@@ -7,14 +7,17 @@ names the key or the file and the remedy.
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 import uvloop
 
+from beleg import audit as auditing
 from beleg import check as checks
 from beleg import commands
+from beleg import rebuild as rebuilding
 from beleg.house import House
 from beleg.run_demo import demo_settings, show_demo
 from spine.errors import Misconfigured, Unavailable
@@ -22,6 +25,7 @@ from spine.runtime import configure_logging
 from spine.settings import Settings, load
 
 T = TypeVar("T")
+_DAY = click.DateTime(["%Y-%m-%d"])
 
 
 def main() -> None:
@@ -132,8 +136,9 @@ def _live(settings: Settings, role: str) -> int:
 def migrate(settings: Callable[[], Settings]) -> None:
     """Bring the store to this version: tables, log, sites.
 
-    Makes the Kafka topic where there is none. Safe to repeat. `beleg run` does the same at its
-    start; while it runs this exits 2.
+    Makes the Kafka topic where there is none. Ends with a rebuild where an older version derived
+    otherwise: processors of that version stop, those of this one may start at once. Safe to
+    interrupt and to repeat. `beleg run` does the same by itself; while it runs this exits 2.
     """
     _run(commands.migrate(settings(), click.echo))
 
@@ -175,6 +180,32 @@ def trace(settings: Callable[[], Settings], event_id: str, as_json: bool) -> Non
     Exit 1 when nothing has landed under that id.
     """
     sys.exit(_run(commands.trace(settings(), event_id, click.echo, as_json=as_json)))
+
+
+@cli.command()
+@click.pass_obj
+def rebuild(settings: Callable[[], Settings]) -> None:
+    """Derive sessions, orders and persons again.
+
+    From all landed facts, by the statements that live deriving uses. Rows that no fact speaks for
+    are cleared. Safe while processors run, safe to interrupt and to repeat. An embedded store must
+    be let go of first: while `beleg run` runs this exits 2.
+    """
+    _run(rebuilding.rebuild(settings(), click.echo))
+
+
+@cli.command()
+@click.option("--from", "since", type=_DAY, help="First day, UTC; without it all.")
+@click.option("--to", "until", type=_DAY, help="Last day, UTC, included.")
+@click.pass_obj
+def audit(settings: Callable[[], Settings], since: datetime | None, until: datetime | None) -> None:
+    """Prove that derived rows are what their facts say.
+
+    Derives sessions, orders and persons again without writing, and prints each field of a stored
+    row that says something else. What differs is looked at again for 14 s before it is told: it may
+    just have landed. Works while everything runs. Exit 1 when something differs.
+    """
+    sys.exit(_run(auditing.audit(settings(), (since, until), click.echo)))
 
 
 @cli.command()

@@ -18,10 +18,12 @@ import msgspec
 from beleg.admin import holds, ledger_report
 from beleg.house import open_log, own_log_id
 from beleg.parcel import bounded_lines
+from beleg.rebuild import rebuild_all
 from beleg.send import Progress, SendOptions, Summary, send
 from processors import ledger as books
 from processors import trace as paths
 from processors.ledger import FATES, Balance
+from processors.rebuild import is_due
 from processors.sites import enter_sites
 from spine.embedded_log import EmbeddedLog
 from spine.errors import Misconfigured
@@ -81,6 +83,9 @@ async def migrate(settings: Settings, say: Say) -> None:
                 log_id = await books.register(store, log, own_log_id(log))
                 say(f"log {log_id} is {log.name} with {log.partitions} partition(s)")
             await enter_sites(store, settings.sites)
+            if await is_due(store):
+                say("derived rows are of an older version; processors may start meanwhile")
+                await rebuild_all(store)
         finally:
             await store.close()
     say("the store is up to date")

@@ -24,6 +24,7 @@ from collector.source import Sources
 from collector.tally import Tallies, flush_for_ever
 from processors import ledger
 from processors.loop import Processor
+from processors.rebuild import is_due, rebuild
 from processors.sites import enter_sites, sites_of
 from spine.embedded_log import EmbeddedLog
 from spine.errors import Misconfigured, Unavailable
@@ -179,12 +180,14 @@ class House:
         processor = Processor(log, log_id, store, sites_of(settings.sites), self._metrics)
         processing = self._start(processor.run())
         measuring = self._start(self._measure(log, log_id, store))
+        rebuilding = self._start(self._renew(store, processor.turn))
         if store.path is not None and settings.store.listen:
             await self._build_endpoint(store.path, settings.store)
 
         async def drain() -> None:
             measuring.cancel()
             await processor.finish(processing)
+            rebuilding.cancel()
 
         self._drains.append(drain)
 
@@ -200,6 +203,29 @@ class House:
         endpoint = await serve(path, store.listen, limits)
         self._stack.push_async_callback(endpoint.close)
         self.addresses["store"] = "{}:{}".format(*endpoint.address)
+
+    async def _renew(self, store: Store, turn: asyncio.Lock) -> None:
+        """Derive again what an older program derived, between batches; stopped, it begins anew."""
+        while True:
+            try:
+                if not await is_due(store):
+                    return
+                if store.path is None:
+                    _logger.warning("derived rows are older", remedy="run `beleg rebuild`")
+                    return
+                await self._renew_all(store, turn)
+            except Unavailable as trouble:
+                _logger.warning("rebuild waits", why=trouble.what)
+                await asyncio.sleep(trouble.retry_after_s)
+
+    async def _renew_all(self, store: Store, turn: asyncio.Lock) -> None:
+        steps = rebuild(store)
+        while True:
+            async with turn:
+                step = await anext(steps, None)
+            if step is None:
+                return
+            _logger.info("rebuild", table=step.table, done=step.done, total=step.total)
 
     async def _measure(self, log: Log, log_id: str, store: Store) -> None:
         group = self._settings.log.group

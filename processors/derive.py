@@ -64,38 +64,49 @@ async def derive(store: Store, keys: Touched) -> int:
 
     One token serves all: none of these statements reads what another one writes."""
     token = await next_token(store)
-    if keys.visitor_days:
-        await _derive_sessions(store, keys.visitor_days, token)
+    for select in await session_selects(store, keys.visitor_days, token):
+        await store.command(f"INSERT INTO sessions\n{select}")
     if keys.order_keys:
-        await store.command(_SQL["orders"].format(order_keys=packed(keys.order_keys), token=token))
+        await store.command(f"INSERT INTO orders\n{order_select(keys.order_keys, token)}")
     if keys.anonymous_keys:
-        await store.command(
-            _SQL["persons"].format(anonymous_keys=packed(keys.anonymous_keys), token=token)
-        )
+        await store.command(f"INSERT INTO persons\n{person_select(keys.anonymous_keys, token)}")
     return token
 
 
-async def _derive_sessions(
+def order_select(order_keys: Iterable[bytes], token: int) -> str:
+    """Write the question whose answer is the rows of `orders` for these keys."""
+    return _SQL["orders"].format(order_keys=packed(order_keys), token=token)
+
+
+def person_select(anonymous_keys: Iterable[bytes], token: int) -> str:
+    """Write the question whose answer is the rows of `persons` for these keys."""
+    return _SQL["persons"].format(anonymous_keys=packed(anonymous_keys), token=token)
+
+
+async def session_selects(
     store: Store, visitor_days: Mapping[bytes, set[int]], token: int
-) -> None:
+) -> list[str]:
+    """Write the questions whose answers are the rows of `sessions` for these days and for every
+    other day that their chains cover. Raises: Unavailable."""
     windows = [
         window for visitor, days in visitor_days.items() for window in windows_of(visitor, days)
     ]
     # The look at the edges is a reading, too: what lands after it has a higher token.
-    for group in groups_of(await _widened(store, windows)):
-        rows = [(window, day) for window in group for day in sorted(window.days)]
-        await store.command(
-            _SQL["sessions"].format(
-                visitors=_base64(window.visitor for window, _ in rows),
-                days=_base64(_uint16(day) for _, day in rows),
-                sinces=_base64(_uint16(window.since) for window, _ in rows),
-                untils=_base64(_uint16(window.until) for window, _ in rows),
-                first_day=min(window.since for window in group),
-                last_day=max(window.until for window in group),
-                timeout_s=SESSION_TIMEOUT_S,
-                token=token,
-            )
-        )
+    return [_session_select(group, token) for group in groups_of(await _widened(store, windows))]
+
+
+def _session_select(group: Sequence[Window], token: int) -> str:
+    rows = [(window, day) for window in group for day in sorted(window.days)]
+    return _SQL["sessions"].format(
+        visitors=_base64(window.visitor for window, _ in rows),
+        days=_base64(_uint16(day) for _, day in rows),
+        sinces=_base64(_uint16(window.since) for window, _ in rows),
+        untils=_base64(_uint16(window.until) for window, _ in rows),
+        first_day=min(window.since for window in group),
+        last_day=max(window.until for window in group),
+        timeout_s=SESSION_TIMEOUT_S,
+        token=token,
+    )
 
 
 async def _widened(store: Store, windows: Sequence[Window]) -> list[Window]:

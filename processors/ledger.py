@@ -10,7 +10,7 @@ from typing import NamedTuple
 from spine.digest import record_digest
 from spine.errors import Misconfigured
 from spine.log import Batch, Bounds, Log
-from spine.store import Store
+from spine.store import Store, refuse_newer_rows
 
 FATES = ("stored", "duplicate", "rejected", "erased", "control")
 """What may become of a position that the processors have passed, in the order it is shown."""
@@ -153,12 +153,16 @@ async def next_token(store: Store) -> int:
 
     The store remembers it before it is used, so that versions rise even when the clock is put
     back. Two processes may get the same one: both then read after it was written, and see the
-    same. Shape: microseconds since 1970 while the clock goes forward."""
+    same. Shape: microseconds since 1970 while the clock goes forward. Raises: Misconfigured once
+    a newer program derives into this store: its rows must not be replaced by older ones."""
     await store.command(
         "INSERT INTO tokens SELECT 0, greatest(toUInt64(toUnixTimestamp64Micro(now64(6))),"
         " (SELECT max(token) FROM tokens) + 1)"
     )
-    ((token,),) = await store.select_after_write("SELECT max(token) FROM tokens")
+    ((token, version),) = await store.select_after_write(
+        "SELECT max(token), (SELECT max(version) FROM derive_versions) FROM tokens"
+    )
+    refuse_newer_rows(int(version))
     return int(token)
 
 

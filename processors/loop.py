@@ -51,6 +51,11 @@ class Processor:
                 )
                 await asyncio.sleep(trouble.retry_after_s)
 
+    @property
+    def turn(self) -> asyncio.Lock:
+        """Held while a batch is under way; who takes it works between two batches."""
+        return self._in_batch
+
     async def finish(self, running: asyncio.Task[None]) -> None:
         """Let the batch under way end, then end `running`; the backlog stays on the log."""
         async with self._in_batch:

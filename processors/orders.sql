@@ -5,7 +5,6 @@
 --           amount is unknown (items without a price) counts as nothing, but the status tells
 -- An order is what its earliest purchase report of the better source says: money from a server
 -- report if there is one, the visitor from a browser report if there is one.
-INSERT INTO orders
 WITH
 reports AS (
     SELECT DISTINCT

@@ -3,7 +3,6 @@
 -- A device's anonymous id belongs to the earliest user id seen with it, ties by identity; two user
 -- ids never join through a shared device. A person is named after its user id, so its id is stable
 -- whatever arrives later. Who has no row here is a person of its own.
-INSERT INTO persons
 SELECT
     e.anonymous_key, any(e.site), 'anonymous_id', any(e.anonymous_id),
     [(

@@ -5,7 +5,6 @@
 -- chains    a gap of more than {timeout_s} seconds starts a session
 -- Each session is laid on every day from its start to its end, so that a day from which a session
 -- moved away is rewritten too, with what is left of it.
-INSERT INTO sessions
 WITH
 touched AS (
     SELECT

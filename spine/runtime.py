@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import orjson
 import structlog
@@ -25,16 +26,21 @@ from spine.settings import address
 
 
 async def until_stopped(tasks: Iterable["asyncio.Task[None]"]) -> None:
-    """Return when SIGTERM or SIGINT asks to stop; raise what one of the tasks raised."""
+    """Return when SIGTERM or SIGINT asks to stop; raise what one of the tasks raised. A task that
+    comes to its end is just done."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     asked = asyncio.create_task(stop.wait())
-    done, _ = await asyncio.wait([asked, *tasks], return_when=asyncio.FIRST_COMPLETED)
-    asked.cancel()
-    for task in done - {asked}:
-        task.result()
+    running: set[asyncio.Task[Any]] = {asked, *tasks}
+    try:
+        while asked in running:
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+    finally:
+        asked.cancel()
 
 
 class Listener:

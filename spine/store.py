@@ -222,12 +222,7 @@ class Store:
                 "store.url", f"the store lacks migration {min(missing)}: run `beleg migrate`"
             )
         ((version,),) = await self.select("SELECT max(version) FROM derive_versions")
-        if version > DERIVE_VERSION:
-            raise Misconfigured(
-                "store.url",
-                f"its derived rows are of version {version}, this program derives version"
-                f" {DERIVE_VERSION}: run the newer program",
-            )
+        refuse_newer_rows(int(version))
 
     async def close(self) -> None:
         """Let go of both connections."""
@@ -258,6 +253,18 @@ def packed(digests: Iterable[bytes]) -> str:
     )
 
 
+def refuse_newer_rows(version: int) -> None:
+    """Return if this program may derive into a store of that derive version.
+
+    Raises: Misconfigured."""
+    if version > DERIVE_VERSION:
+        raise Misconfigured(
+            "store.url",
+            f"its derived rows are of version {version}, this program derives version"
+            f" {DERIVE_VERSION}: run the newer program",
+        )
+
+
 def _refuse_newer(done: set[int], known: Mapping[int, object]) -> None:
     if done - set(known):
         raise Misconfigured(
@@ -270,7 +277,8 @@ def _use_temporary(path: Path) -> None:
     # the process is killed. Event bytes must not lie outside data_dir, nor stay there.
     path.mkdir(parents=True, exist_ok=True)
     for leftover in path.iterdir():
-        leftover.unlink()
+        if not leftover.is_dir():
+            leftover.unlink()
     tempfile.tempdir = str(path)
 
 

@@ -1,0 +1,101 @@
+"""A store filled through the loop, what its views show, and ways to spoil what is derived."""
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from spine.store import Row, Store
+from tests.clickhouse_server import Server
+from tests.flow.happenings import DAY_MS, Happening, Order, records
+from tests.flow.passage import enter_site, process
+
+START_MS = 1_711_756_800_000
+VIEWS = (
+    "v_events", "v_sessions", "v_orders", "v_conversions", "v_persons", "v_kpi_daily",
+    "v_consent_daily",
+)  # fmt: skip
+
+
+def happenings(site: str, seed: int, count: int) -> list[Happening]:
+    """Some visitors over some days, many of their events late by days."""
+    chance = random.Random(seed)
+    return [_told(site, chance, number) for number in range(count)]
+
+
+def _told(site: str, chance: random.Random, number: int) -> Happening:
+    name = chance.choice(["page_view", "page_view", "purchase", "refund", "generate_lead"])
+    order = Order(f"t{chance.randint(1, 6)}", chance.choice(["10", "2.5", None]))
+    return Happening(
+        site,
+        name,
+        f"e{number}",
+        START_MS + 3 * DAY_MS + chance.randint(-3 * DAY_MS, 3 * DAY_MS) // 600_000 * 600_000,
+        chance.choice(["browser", "browser", "server"]),
+        chance.choice(["a1", "a1", "a2", "a3"]),
+        chance.choice([None, None, "u1", "u2"]),
+        "/",
+        chance.choice([None, ("google", "cpc")]),
+        order if name in ("purchase", "refund") else None,
+    )
+
+
+async def land(store: Store, site: str, told: list[Happening], size: int = 9) -> None:
+    """Take them through the loop in batches."""
+    await enter_site(store, site)
+    for at in range(0, len(told), size):
+        batch = records(told[at : at + size], first_offset=at)
+        await process(store, f"log-{site}", batch)
+
+
+async def shown(store: Store, site: str) -> dict[str, list[Row]]:
+    """Everything that the contract's views say about a site."""
+    return {
+        view: await store.select(f"SELECT * FROM {view} WHERE site = '{site}' ORDER BY ALL")
+        for view in VIEWS
+    }
+
+
+async def spoil(store: Store, site: str) -> None:
+    """Delete rows, alter rows under higher versions, and make up rows that have no facts."""
+    await store.command(f"DELETE FROM persons WHERE site = '{site}'")
+    await store.command(
+        "INSERT INTO orders SELECT * REPLACE (1234 AS gross, 'refunded' AS status,"
+        f" version + 1000000000000 AS version) FROM orders FINAL WHERE site = '{site}'"
+    )
+    await store.command(
+        "INSERT INTO sessions SELECT site, visitor_id, day,"
+        " if(day % 2, [], arrayPushBack(sessions_of_day, sessions_of_day[1])),"
+        f" version + 1000000000000 FROM sessions FINAL WHERE site = '{site}'"
+    )
+    await make_up(store, site)
+
+
+async def make_up(store: Store, site: str) -> None:
+    """Store derived rows that have no facts."""
+    ghost = f"unhex('{uuid4().hex}')"
+    await store.command(
+        f"INSERT INTO sessions SELECT site, {ghost}, day + 1, sessions_of_day, 7"
+        f" FROM sessions FINAL WHERE site = '{site}' AND notEmpty(sessions_of_day) LIMIT 1"
+    )
+    await store.command(
+        f"INSERT INTO orders SELECT * REPLACE ({ghost} AS order_key, 'ghost' AS transaction_id)"
+        f" FROM orders FINAL WHERE site = '{site}' LIMIT 1"
+    )
+    await store.command(
+        f"INSERT INTO persons SELECT {ghost}, '{site}', 'anonymous_id', 'ghost',"
+        f" [(NULL, NULL, {ghost})], 7"
+    )
+
+
+@asynccontextmanager
+async def own_store(server: Server) -> AsyncIterator[Store]:
+    """A store with tables and nothing in it, behind ClickHouse's HTTP interface."""
+    url = f"clickhouse://{server.host}:{server.port}/d{uuid4().hex}"
+    store = await Store.open(url, Path(), makes=True)
+    try:
+        await store.migrate(lambda _: None)
+        yield store
+    finally:
+        await store.close()
