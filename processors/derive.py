@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from processors.ledger import next_token
 from processors.rows import is_edge, is_report, opens_session, order_key, visitor_of
+from spine.failpoint import reach
 from spine.record import EventRecord
 from spine.store import Store, packed
 
@@ -63,15 +64,21 @@ async def derive(store: Store, keys: Touched) -> int:
     """Bring every derived row of these keys up to what has landed; give the token of its rows.
 
     One token serves all: none of these statements reads what another one writes."""
+    reach("before the token")
     token = await next_token(store)
+    reach("after the token")
     if keys.visitor_days:
         await _derive_sessions(store, keys.visitor_days, token)
     if keys.order_keys:
+        reach("before the orders")
         await store.command(_SQL["orders"].format(order_keys=packed(keys.order_keys), token=token))
+        reach("after the orders")
     if keys.anonymous_keys:
+        reach("before the persons")
         await store.command(
             _SQL["persons"].format(anonymous_keys=packed(keys.anonymous_keys), token=token)
         )
+        reach("after the persons")
     return token
 
 
@@ -84,6 +91,7 @@ async def _derive_sessions(
     # The look at the edges is a reading, too: what lands after it has a higher token.
     for group in groups_of(await _widened(store, windows)):
         rows = [(window, day) for window in group for day in sorted(window.days)]
+        reach("before the sessions")
         await store.command(
             _SQL["sessions"].format(
                 visitors=_base64(window.visitor for window, _ in rows),
@@ -96,6 +104,7 @@ async def _derive_sessions(
                 token=token,
             )
         )
+        reach("after the sessions")
 
 
 async def _widened(store: Store, windows: Sequence[Window]) -> list[Window]:
