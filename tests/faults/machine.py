@@ -19,7 +19,9 @@ from tests.faults.shop import Shop
 from tests.faults.truth import Truth
 from tests.flow.houses import House
 
+COLLECTORS, PROCESSORS = ("collect", "collect-2"), ("process", "process-2")
 _REACHED_WITHIN_S = 60
+_SLEEP_S = 13.0  # a member is out of its group after 10
 _CALM_S = 0.5
 _EMBEDDED_ONLY = {"before the append's commit", "after the append's commit",
                   "before the sweep", "after the sweep"}  # fmt: skip
@@ -29,9 +31,10 @@ _COLLECTING = _KAFKA_ONLY | _TALLIES | {"before the answer"}
 
 
 class Fault(NamedTuple):
-    """What is done to a process: killed at a fail point (`point:n`), killed, or asked to end."""
+    """What is done to a process: killed at a fail point (`point:n`), killed at any moment, asked to
+    end, or put to sleep for so long that its group takes its work away."""
 
-    kind: Literal["point", "kill", "term"]
+    kind: Literal["point", "kill", "term", "sleep"]
     role: str
     point: str = ""
 
@@ -49,7 +52,29 @@ def role_of(mode: str, point: str, chance: random.Random) -> str:
     return chance.choice(COLLECTORS if point in _COLLECTING else PROCESSORS)
 
 
-COLLECTORS, PROCESSORS = ("collect", "collect-2"), ("process", "process-2")
+def drawn(mode: str, rounds: int, seed: int) -> list[Fault]:
+    """Draw that many faults: every fail point in turn, and something else in every fifth round."""
+    chance = random.Random(seed)
+    known = points(mode)
+    faults: list[Fault] = []
+    left: list[str] = []
+    while len(faults) < rounds:
+        if len(faults) % 5 == 4:
+            faults.append(_at_any_moment(mode, chance))
+            continue
+        left = left or chance.sample(known, len(known))
+        point = left.pop()
+        nth = 1 if point in _TALLIES else chance.choice((1, 1, 2, 3))
+        faults.append(Fault("point", role_of(mode, point, chance), f"{point}:{nth}"))
+    return faults
+
+
+def _at_any_moment(mode: str, chance: random.Random) -> Fault:
+    if mode == "embedded":
+        return Fault(chance.choice(("kill", "term")), "run")
+    role = chance.choice((*COLLECTORS, *PROCESSORS))
+    asleep: tuple[Literal["sleep"], ...] = ("sleep",) if role in PROCESSORS else ()
+    return Fault(chance.choice(("kill", "term", *asleep)), role)
 
 
 class Machine:
@@ -96,6 +121,9 @@ class Machine:
             else:
                 await self._rise(role)
                 await asyncio.sleep(self._chance.uniform(0.1, 2.0))
+            if fault.kind == "sleep":
+                await self._sleep(role)
+            elif fault.kind != "point":
                 await self._end(role, signal.SIGKILL if fault.kind == "kill" else signal.SIGTERM)
             self.rounds += 1
             self._say(
@@ -118,6 +146,12 @@ class Machine:
         assert code == -signal.SIGKILL, f"{point}: {code}\n{self._lines(role)}"
         await self._end(role, signal.SIGKILL)
         self.truth.died(role, flushed=False)
+
+    async def _sleep(self, role: str) -> None:
+        process = self._house.running[role].popen
+        process.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(_SLEEP_S)
+        process.send_signal(signal.SIGCONT)
 
     async def _end(self, role: str, number: int) -> None:
         process = self._house.running[role]
