@@ -137,7 +137,7 @@ class Machine:
         alive = await self._start(role, point)
         process = self._house.running[role].popen
         if alive and point.partition(":")[0] in _TALLIES:  # flushed at the end, too
-            await asyncio.sleep(_CALM_S)
+            await self._turned_away_by(role)
             process.send_signal(signal.SIGTERM)
         try:
             code = await asyncio.to_thread(process.wait, _REACHED_WITHIN_S)
@@ -146,6 +146,12 @@ class Machine:
         assert code == -signal.SIGKILL, f"{point}: {code}\n{self._lines(role)}"
         await self._end(role, signal.SIGKILL)
         self.truth.died(role, flushed=False)
+
+    async def _turned_away_by(self, role: str) -> None:
+        """Return when this process has something to tally."""
+        started_at = time.time()
+        while not self.truth.turned_away_since(started_at, role):
+            await asyncio.sleep(0.05)
 
     async def _sleep(self, role: str) -> None:
         process = self._house.running[role].popen

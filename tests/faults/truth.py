@@ -54,6 +54,14 @@ class Truth:
     def died(self, role: str, flushed: bool) -> None:
         self.deaths.append(Death(role, time.time(), flushed))
 
+    def turned_away_since(self, at: float, by: str) -> bool:
+        """Say whether a process answered since then that it refuses or drops something."""
+        return any(
+            attempt.to == by and attempt.sent_at > at and attempt.status == 202
+            for attempt in self.attempts
+            if _turned_away(attempt)
+        )
+
     def tally_bounds(self) -> tuple[int, int]:
         """Give the fewest and the most refusals and drops that the store may count."""
         most = sum(_turned_away(attempt) for attempt in self.attempts)
