@@ -22,7 +22,7 @@ from tests.flow.houses import House
 COLLECTORS, PROCESSORS = ("collect", "collect-2"), ("process", "process-2")
 _REACHED_WITHIN_S = 60
 _SLEEP_S = 13.0  # a member is out of its group after 10
-_CALM_S = 0.5
+_CALM_S = 2.0
 _EMBEDDED_ONLY = {"before the append's commit", "after the append's commit",
                   "before the sweep", "after the sweep"}  # fmt: skip
 _KAFKA_ONLY = {"before the Kafka send", "after the Kafka send"}
@@ -97,11 +97,21 @@ class Machine:
         for start in range(0, len(faults), check_every):
             self._clients.start()
             await self._strike(faults[start : start + check_every])
-            await asyncio.sleep(_CALM_S)
             judged = await self._check()
             self._say(f"{self._mode}: {self.rounds} rounds, {judged._asdict()}")
         assert judged is not None
-        return judged
+        return await self._calm(judged)
+
+    async def _calm(self, before: Judgement) -> Judgement:
+        """Go on for a while with nobody dying: now every tally must be there, and only once."""
+        started_at = time.time()
+        self._clients.start()
+        await asyncio.sleep(_CALM_S)
+        after = await self._check()
+        fewest, most = self.truth.tally_bounds(started_at)
+        told = after.tallied - before.tallied
+        assert fewest <= told <= most, f"tallies rose by {told}, not {fewest} to {most}"
+        return after
 
     async def _strike(self, faults: Sequence[Fault]) -> None:
         """Let every process suffer its own faults, one after the other."""

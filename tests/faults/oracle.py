@@ -26,6 +26,7 @@ class Judgement(NamedTuple):
     events_sent: int
     acknowledged: int
     landed: int
+    tallied: int
     lost: int
     twice: int
 
@@ -62,11 +63,11 @@ async def check(house: House, truth: Truth) -> Judgement:
         expected = outcome(landed)
         _same(await found(store, "shop"), expected)
         await _daily_numbers(store, expected, landed)
-        await _tallies(store, truth)
+        tallied = await _tallies(store, truth)
     finally:
         await store.close()
     return Judgement(
-        len(truth.attempts), len(truth.sent), len(truth.acknowledged), len(landed), 0, 0
+        len(truth.attempts), len(truth.sent), len(truth.acknowledged), len(landed), tallied, 0, 0
     )
 
 
@@ -142,7 +143,8 @@ async def _daily_numbers(store: Store, expected: Outcome, landed: Sequence[Happe
     )
 
 
-async def _tallies(store: Store, truth: Truth) -> None:
+async def _tallies(store: Store, truth: Truth) -> int:
     ((counted,),) = await store.select("SELECT sum(count) FROM tallies FINAL")
     fewest, most = truth.tally_bounds()
     assert fewest <= counted <= most, f"tallies count {counted}, not {fewest} to {most}"
+    return int(counted)

@@ -62,27 +62,25 @@ class Truth:
             if _turned_away(attempt)
         )
 
-    def tally_bounds(self) -> tuple[int, int]:
-        """Give the fewest and the most refusals and drops that the store may count."""
-        most = sum(_turned_away(attempt) for attempt in self.attempts)
-        fewest = sum(
-            _turned_away(attempt) for attempt in self.attempts if self._must_be_counted(attempt)
-        )
-        return fewest, most
+    def tally_bounds(self, since: float = 0.0) -> tuple[int, int]:
+        """Give the fewest and the most refusals and drops that the store may count of it."""
+        attempts = [attempt for attempt in self.attempts if attempt.sent_at >= since]
+        most = sum(map(_turned_away, attempts))
+        return most - sum(map(_turned_away, filter(self._may_be_missing, attempts))), most
 
-    def _must_be_counted(self, attempt: Attempt) -> bool:
+    def _may_be_missing(self, attempt: Attempt) -> bool:
         if attempt.status != 202:
-            return False
+            return True
         ends = [
             death
             for death in self.deaths
             if death.role == attempt.to and death.died_at >= attempt.answered_at
         ]
         if not ends:
-            return False
+            return True
         end = min(ends, key=lambda death: death.died_at)
         alive_s = end.died_at - attempt.answered_at
-        return end.flushed or alive_s > TALLY_FLUSH_S + _FLUSH_LEEWAY_S
+        return not end.flushed and alive_s <= TALLY_FLUSH_S + _FLUSH_LEEWAY_S
 
     def write(self, path: Path) -> None:
         """Keep it as a file, a line for each attempt."""
