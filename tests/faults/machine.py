@@ -90,26 +90,28 @@ class Machine:
         shop = Shop(seed, time.time_ns() // 1_000_000)
         self._clients = Clients(house, self._collectors, shop, self.truth, seed)
         self.rounds = 0
+        self._tallied = 0
 
     async def go(self, faults: Sequence[Fault], check_every: int) -> Judgement:
         """Let these faults happen, in this order, and check after every few of them."""
-        judged = None
-        for start in range(0, len(faults), check_every):
-            self._clients.start()
-            await self._strike(faults[start : start + check_every])
-            judged = await self._check()
-            self._say(f"{self._mode}: {self.rounds} rounds, {judged._asdict()}")
-        assert judged is not None
-        return await self._calm(judged)
+        try:
+            for start in range(0, len(faults), check_every):
+                self._clients.start()
+                await self._strike(faults[start : start + check_every])
+                judged = await self._check()
+                self._say(f"{self._mode}: {self.rounds} rounds, {judged._asdict()}")
+            return await self._calm()
+        finally:
+            await self._clients.stop()
 
-    async def _calm(self, before: Judgement) -> Judgement:
+    async def _calm(self) -> Judgement:
         """Go on for a while with nobody dying: now every tally must be there, and only once."""
-        started_at = time.time()
+        started_at, before = time.time(), self._tallied
         self._clients.start()
         await asyncio.sleep(_CALM_S)
         after = await self._check()
         fewest, most = self.truth.tally_bounds(started_at)
-        told = after.tallied - before.tallied
+        told = after.tallied - before
         assert fewest <= told <= most, f"tallies rose by {told}, not {fewest} to {most}"
         return after
 
@@ -197,7 +199,9 @@ class Machine:
             await self._end(role, signal.SIGTERM)
             await self._rise(role)
         await asyncio.to_thread(settle, self._house, self._processor)
-        return await check(self._house, self.truth)
+        judged = await check(self._house, self.truth)
+        self._tallied = judged.tallied
+        return judged
 
     @property
     def _processor(self) -> str:
