@@ -24,7 +24,7 @@ async def test_one_machine_killed_at_every_fail_point_counts_every_event_once(
     faults = [Fault("point", "run", point) for point in points("embedded")]
     random.Random(SEED).shuffle(faults)
     with embedded_house(tmp_path, "log.retention_s = 0") as house:
-        await Machine("embedded", house, SEED, print).go(faults, 9)
+        await Machine("embedded", house, SEED, print).go(faults, 14)
 
 
 async def test_many_machines_killed_at_fail_points_count_every_event_once(
