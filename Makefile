@@ -30,7 +30,7 @@ bench: $(STAMP)           ## measure against baselines in the same run
 	$(PY) -m bench
 
 faults: $(STAMP)          ## kill processes at every line that writes
-	$(PY) -m pytest tests/flow/test_crash.py
+	$(PY) -m tests.faults
 
 lock: $(STAMP)            ## renew the locked versions of all dependencies
 	$(VENV)/bin/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --allow-unsafe \

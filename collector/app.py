@@ -27,6 +27,7 @@ from collector.tally import Tallies
 from spine.codes import CODES
 from spine.digest import partition_of
 from spine.errors import Unavailable
+from spine.failpoint import reach
 from spine.log import Entry, Log
 from spine.metrics import Metrics
 from spine.settings import CollectorSettings
@@ -154,6 +155,7 @@ class Collector:
         admission = admit(claims, receipt, source)
         await self._append(admission)
         self._count(source, receipt, claims, admission)
+        reach("before the answer")
         return self._answer(admission)
 
     async def _body(self, request: web.Request) -> bytes | Unreadable:

@@ -14,6 +14,7 @@ import structlog
 from collector.admit import Result
 from spine.digest import partition_of, tally_identity
 from spine.errors import Unavailable
+from spine.failpoint import reach
 from spine.log import Entry, Log
 from spine.record import TallyRecord, TallyRow, encode
 
@@ -50,7 +51,9 @@ class Tallies:
         while self._unsent:
             tally = self._unsent[0]
             key = tally_identity(tally.collector, tally.boot, tally.sequence)
+            reach("before the tally")
             await log.append([Entry(partition_of(key, log.partitions), encode(tally))])
+            reach("after the tally")
             del self._unsent[0]
 
     def _cut(self, now_ms: int) -> None:

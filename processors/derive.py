@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from processors.ledger import next_token
 from processors.rows import is_edge, is_report, opens_session, order_key, visitor_of
+from spine.failpoint import reach
 from spine.record import EventRecord
 from spine.store import Store, packed
 
@@ -63,13 +64,21 @@ async def derive(store: Store, keys: Touched) -> int:
     """Bring every derived row of these keys up to what has landed; give the token of its rows.
 
     One token serves all: none of these statements reads what another one writes."""
+    reach("before the token")
     token = await next_token(store)
+    reach("after the token")
     for select in await session_selects(store, keys.visitor_days, token):
+        reach("before the sessions")
         await store.command(f"INSERT INTO sessions\n{select}")
+        reach("after the sessions")
     if keys.order_keys:
+        reach("before the orders")
         await store.command(f"INSERT INTO orders\n{order_select(keys.order_keys, token)}")
+        reach("after the orders")
     if keys.anonymous_keys:
+        reach("before the persons")
         await store.command(f"INSERT INTO persons\n{person_select(keys.anonymous_keys, token)}")
+        reach("after the persons")
     return token
 
 

@@ -122,21 +122,32 @@ async def resume(
 
     What the log dropped before it was read is booked as lost. Raises: Misconfigured when the log
     was recreated, truncated or restored."""
-    bounds = await log.bounds()
+    reached = await positions(store, log_id, partitions)
+    bounds = await log.bounds()  # after: others may be writing, and bounds only grow
     answer = {}
-    for partition, position in (await positions(store, log_id, partitions)).items():
+    for partition, position in reached.items():
         at = position.offset
         if at > bounds[partition].end:
             raise _other_log(log, partition, f"ends at {bounds[partition].end}")
-        if position.digest not in (None, bytes(16)) and at > bounds[partition].start:
-            last = await log.read(partition, at - 1, 1)
-            if not last or record_digest(last[0].value) != position.digest:
-                raise _other_log(log, partition, f"has another record at {at - 1}")
+        if await _differs(log, partition, position, bounds[partition].start):
+            raise _other_log(log, partition, f"has another record at {at - 1}")
         if at < bounds[partition].start:
             await _enter_lost(store, log_id, partition, (at, bounds[partition].start))
             at = bounds[partition].start
         answer[partition] = at
     return answer
+
+
+async def _differs(log: Log, partition: int, position: Position, start: int) -> bool:
+    """Say whether the last record that was read is another one now; one dropped is not."""
+    at = position.offset
+    if position.digest in (None, bytes(16)) or at <= start:
+        return False
+    last = await log.read(partition, at - 1, 1)
+    if last and last[0].offset == at - 1:
+        return record_digest(last[0].value) != position.digest
+    # Retention may have dropped it since the bounds were asked.
+    return at > (await log.bounds())[partition].start
 
 
 def _other_log(log: Log, partition: int, what: str) -> Misconfigured:

@@ -16,6 +16,7 @@ from processors.derive import Touched, derive, touched
 from processors.judge import Reading, Seen, Verdict, judge, read
 from processors.rows import Site, tables
 from spine.errors import Unavailable
+from spine.failpoint import reach
 from spine.log import Batch, Log
 from spine.metrics import Metrics
 from spine.store import Store, packed
@@ -73,8 +74,11 @@ class Processor:
         await land(self._store, self._log_id, verdict, self._sites, self._metrics)
         keys = await asyncio.to_thread(touched, verdict.touched)
         token = await derive(self._store, keys)
+        reach("before the ledger line")
         await ledger.enter(self._store, self._log_id, batch, token)
+        reach("after the ledger line")
         await self._log.commit(batch)
+        reach("after the commit")
         _tell(batch, verdict, keys, time.monotonic() - started, self._metrics)
 
 
@@ -99,8 +103,10 @@ async def land(
 ) -> None:
     """Insert what a batch brought. Raises: Unavailable; landing the same batch again is safe."""
     for table, columns in await asyncio.to_thread(tables, log_id, verdict, sites):
+        reach(f"before {table}")
         with metrics.store_seconds.labels(table).time():
             await store.insert(table, columns)
+    reach("after the landing")
 
 
 def _tell(batch: Batch, verdict: Verdict, keys: Touched, took_s: float, metrics: Metrics) -> None:

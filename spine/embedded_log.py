@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from spine.errors import Misconfigured, Unavailable
+from spine.failpoint import reach
 from spine.log import Batch, Bounds, Entry, Range, Record, Resume
 
 _SCHEMA_VERSION = 1
@@ -215,6 +216,8 @@ class EmbeddedLog:
                     "INSERT INTO records (value, appended_ms) VALUES (?, ?)",
                     [(value, now_ms) for append in appends for value in append.values],
                 )
+                reach("before the append's commit")
+            reach("after the append's commit")
         except sqlite3.Error as error:
             return Unavailable(f"the embedded log cannot write: {error}", 5)
         return None
@@ -224,12 +227,14 @@ class EmbeddedLog:
         """Delete some of the oldest rows that have landed; say whether there were any."""
         oldest_ms = time.time_ns() // 1_000_000 - int(older_than_s * 1000)
         # A sweep that fails only keeps rows for longer; the next append tells what is wrong.
+        reach("before the sweep")
         with contextlib.suppress(sqlite3.Error), connection:
             swept = connection.execute(
                 "DELETE FROM records WHERE appended_ms <= ? AND id <= (SELECT"
                 " min(committed, (SELECT min(id) FROM records) + ?) FROM about)",
                 (oldest_ms, _SWEEP_ROWS),
             )
+            reach("after the sweep")
             return swept.rowcount > 0
         return False
 

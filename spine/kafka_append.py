@@ -22,6 +22,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from spine.errors import Unavailable
+from spine.failpoint import reach
 from spine.kafka_topic import MAX_VALUE_BYTES, KafkaTopic
 from spine.log import Entry
 
@@ -164,11 +165,13 @@ class KafkaAppender:
                     builder.append(timestamp=now_ms, key=None, value=value)
                 if builder.record_count() != len(batch.values):
                     raise RuntimeError("a micro-batch is larger than its bound")
+                reach("before the Kafka send")
                 acked = await producer.send_batch(builder, self._topic.name, partition=partition)
                 # Cancelled, it would report the batch's later failure as an error nobody handled.
                 acked.add_done_callback(_hear)
                 await asyncio.wait([acked])
                 acked.result()
+                reach("after the Kafka send")
         except (TimeoutError, KafkaError) as error:
             if producer is not None:
                 self._retire(producer)

@@ -73,7 +73,10 @@ class Process:
 
 
 class House:
-    """A whole Beleg; `roles` are its processes, each of which can be killed and started again."""
+    """A whole Beleg; `roles` are its processes, each of which can be killed and started again.
+
+    A role is a command; a second process of one is `process-2`, with a data directory of its own.
+    """
 
     def __init__(
         self, config: Path, roles: tuple[str, ...], server: ExitStack, store: Server | None = None
@@ -81,16 +84,22 @@ class House:
         self.config = config
         self.store = store
         self._server = server
-        self.running: dict[str, Process] = {role: Process(config, role) for role in roles}
+        self.running: dict[str, Process] = {role: self._process(role, {}) for role in roles}
         self.addresses: dict[str, str] = {}
         for role in roles:
             self._note(role)
+
+    def _process(self, role: str, env: Mapping[str, str]) -> Process:
+        command, _, number = role.partition("-")
+        if number:
+            env = {**env, "BELEG__DATA_DIR": str(self.config.parent / f"data-{number}")}
+        return Process(self.config, command, env=env)
 
     def _note(self, role: str) -> None:
         told = self.running[role].ready()
         for name in ("collector", "store"):
             if name in told:
-                self.addresses[name] = told[name]
+                self.addresses[name] = self.addresses[f"{role} {name}"] = told[name]
         self.addresses[f"{role} admin"] = told["admin"]
 
     @property
@@ -98,7 +107,7 @@ class House:
         return f"http://{self.addresses['collector']}"
 
     def start(self, role: str, env: Mapping[str, str] | None = None) -> Process:
-        self.running[role] = Process(self.config, role, env=env)
+        self.running[role] = self._process(role, env or {})
         self._note(role)
         return self.running[role]
 
@@ -178,7 +187,12 @@ processors.batch_wait_ms = 200
 
 
 @contextmanager
-def kafka_house(directory: Path, broker: Broker, extra: str = "") -> Iterator[House]:
+def kafka_house(
+    directory: Path,
+    broker: Broker,
+    extra: str = "",
+    roles: tuple[str, ...] = ("collect", "process"),
+) -> Iterator[House]:
     """`beleg collect` and `beleg process` on a real Kafka and the ClickHouse HTTP protocol."""
     topic = f"collected-{uuid.uuid4().hex[:8]}"
     config = directory / "beleg.toml"
@@ -200,7 +214,7 @@ store.url = "clickhouse://{server.host}:{server.port}/beleg"
         command = [sys.executable, "-m", "beleg", "--config", str(config), "migrate"]
         done = subprocess.run(command, check=False, timeout=60, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        house = House(config, ("collect", "process"), stack, server)
+        house = House(config, roles, stack, server)
         try:
             yield house
         finally:

@@ -32,9 +32,18 @@ class NamedLog(EmbeddedLog):
         return self
 
 
+class SweptLog(NamedLog):
+    """A log whose retention drops everything that has landed just before a record is read."""
+
+    async def read(self, partition: int, offset: int, limit: int) -> Sequence[Record]:
+        with closing(sqlite3.connect(self._path)) as connection, connection:
+            connection.execute("DELETE FROM records WHERE id <= (SELECT committed FROM about)")
+        return await super().read(partition, offset, limit)
+
+
 @asynccontextmanager
-async def opened(path: Path, name: str) -> AsyncIterator[NamedLog]:
-    log = await NamedLog.open(
+async def opened(path: Path, name: str, kind: type[NamedLog] = NamedLog) -> AsyncIterator[NamedLog]:
+    log = await kind.open(
         path, batch_records=100, batch_wait_ms=10, max_bytes=1 << 30, retention_s=3600
     )
     assert isinstance(log, NamedLog)
@@ -179,6 +188,35 @@ async def test_a_replaced_log_is_refused_with_a_sentence(
     async with opened(tmp_path / "another", site) as log:
         with pytest.raises(Misconfigured, match=r"data_dir: .*one of the two was replaced"):
             await register(store, log, log.log_id)
+
+
+async def test_a_record_dropped_while_it_is_compared_does_not_make_another_log(
+    store: Store, site: str, tmp_path: Path
+) -> None:
+    async with opened(tmp_path / "log", site) as log:
+        log_id = await register(store, log, log.log_id)
+        await append(log, told(site, 5))
+        await read_all(store, log, log_id)
+        await append(log, told(site, 2, first=5))
+    async with opened(tmp_path / "log", site, SweptLog) as log:
+        assert await resume(store, log, log_id, [0]) == {0: 5}
+
+
+async def test_a_log_that_grows_while_it_is_compared_is_no_shorter_log(
+    store: Store, site: str, tmp_path: Path
+) -> None:
+    class GrowingLog(NamedLog):
+        async def bounds(self) -> Mapping[int, Bounds]:
+            bounds = await super().bounds()
+            happening = told(site, 1, first=bounds[0].end)
+            await append(self, happening)
+            await process(store, self.log_id, records(happening, bounds[0].end))
+            return bounds
+
+    async with opened(tmp_path / "log", site, GrowingLog) as log:
+        await register(store, log, log.log_id)
+        assert await resume(store, log, log.log_id, [0]) == {0: 0}
+        assert await resume(store, log, log.log_id, [0]) == {0: 1}
 
 
 async def test_another_partition_count_is_refused_with_a_sentence(

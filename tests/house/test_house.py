@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from prometheus_client import Counter, Gauge, Histogram
 
+from processors.judge import Verdict
+from processors.rows import tables
 from spine.codes import CODES
+from spine.failpoint import FAIL_POINTS
 from spine.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]
@@ -23,6 +26,10 @@ LONG_FUNCTIONS = {
 }
 LATE_IMPORTS = {
     "beleg/house.py": "chDB's library, 250 MB resident, only where a process owns a store",
+}
+ENVIRONMENT = {
+    "spine/settings.py": "the settings",
+    "spine/failpoint.py": "no setting: a fault test kills a process there, nobody else may know it",
 }
 FORBIDDEN_FILES = {
     "utils", "util", "helpers", "helper", "common", "base", "types", "constants", "manager",
@@ -114,7 +121,7 @@ def test_the_environment_is_read_in_one_place(path: Path) -> None:
         isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")
         for node in ast.walk(_tree(path))
     )
-    assert reads == (_name(path) == "spine/settings.py")
+    assert reads == (_name(path) in ENVIRONMENT)
 
 
 def _strings(path: Path) -> Iterator[str]:
@@ -157,3 +164,16 @@ def test_every_metric_is_written_somewhere() -> None:
         if isinstance(node, ast.Attribute)
     }
     assert kept - written == set()
+
+
+def test_every_fail_point_is_reached_somewhere_and_every_one_reached_is_known() -> None:
+    named = [
+        ast.unparse(node.args[0])
+        for path in PRODUCT
+        for node in ast.walk(_tree(path))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "reach"
+    ]
+    assert len(named) == len(set(named)), "a name stands for one place"
+    named.remove("f'before {table}'")
+    landed = [f"before {table}" for table, _ in tables("", Verdict([], [], [], []), {})]
+    assert sorted(FAIL_POINTS) == sorted([*map(ast.literal_eval, named), *landed])

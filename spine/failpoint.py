@@ -1,0 +1,52 @@
+"""Fail points: named places around every line that writes, where a fault test ends the process.
+
+Here for the fault tests only (`make faults`). With `BELEG_FAILPOINT=name`, or `name:n` for the
+n-th time, the process is killed as by `kill -9` when it gets there; otherwise nothing happens.
+"""
+
+import itertools
+import os
+import signal
+
+FAIL_POINTS = (
+    "before the append's commit",
+    "after the append's commit",
+    "before the Kafka send",
+    "after the Kafka send",
+    "before the answer",
+    "before the tally",
+    "after the tally",
+    "before the sweep",
+    "after the sweep",
+    "before events",
+    "before visitor_facts",
+    "before order_facts",
+    "before lead_facts",
+    "before identity_edges",
+    "before tallies",
+    "before rejects",
+    "before seen",
+    "before fates",
+    "after the landing",
+    "before the token",
+    "after the token",
+    "before the sessions",
+    "after the sessions",
+    "before the orders",
+    "after the orders",
+    "before the persons",
+    "after the persons",
+    "before the ledger line",
+    "after the ledger line",
+    "after the commit",
+)
+"""Every place that `reach` names, in the order of an event's way."""
+
+_NAME, _, _NTH = os.environ.get("BELEG_FAILPOINT", "").partition(":")
+_times = itertools.count(1)
+
+
+def reach(name: str) -> None:
+    """End the process without any clean-up if this fail point is armed, and it is its turn."""
+    if name == _NAME and next(_times) == int(_NTH or 1):
+        os.kill(os.getpid(), signal.SIGKILL)
