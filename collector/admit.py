@@ -19,6 +19,7 @@ from consent_rules.decide import Dropped, Kept, decide
 from spine import digest
 from spine.codes import Refused
 from spine.event import KNOWN_NAMES, Event
+from spine.log import Entry
 from spine.record import EventRecord, encode
 
 BROWSER_MAX_AGE_MS = 7 * 86_400_000
@@ -45,20 +46,11 @@ class Result(NamedTuple):
     outcome: str = ""
 
 
-class Admitted(NamedTuple):
-    """A record on its way to the log.
-
-    Shape: `key` chooses the partition; all copies of an event share it."""
-
-    key: bytes
-    value: bytes
-
-
 class Admission(NamedTuple):
     """The answer to a request, in request order, and what must be durable before it is given."""
 
     results: Sequence[Result]
-    admitted: Sequence[Admitted]
+    admitted: Sequence[Entry]
 
 
 class _Time(NamedTuple):
@@ -69,7 +61,7 @@ class _Time(NamedTuple):
 def admit(claims: Claims, receipt: Receipt, source: Source) -> Admission:
     """Decide about every event on its own; one bad event never fails its neighbours."""
     results: list[Result] = []
-    admitted: list[Admitted] = []
+    admitted: list[Entry] = []
     for claim in claims.events:
         answer = _admit(claim, claims.sent_at, receipt, source)
         if isinstance(answer, Result):
@@ -82,7 +74,7 @@ def admit(claims: Claims, receipt: Receipt, source: Source) -> Admission:
 
 def _admit(
     claim: Event | Refused, sent_at: datetime | None, receipt: Receipt, source: Source
-) -> Result | tuple[Result, Admitted]:
+) -> Result | tuple[Result, Entry]:
     if isinstance(claim, Refused):
         return _refused(claim.event_id, "(unreadable)", claim)
     name = claim.name if claim.name in KNOWN_NAMES else "(custom)"
@@ -106,7 +98,8 @@ def _admit(
     code = None if claim.event_id is not None else "event_id_filled"
     stamp = decision.stamp
     result = Result(record.event_id, "accepted", code, None, name, stamp.rule, stamp.kept)
-    return result, Admitted(bytes.fromhex(record.event_key), value)
+    # All copies of an event, of either channel, share its key and so a partition.
+    return result, Entry(bytes.fromhex(record.event_key), value)
 
 
 def _refused(event_id: str | None, name: str, why: Refused) -> Result:

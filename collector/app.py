@@ -25,10 +25,9 @@ from collector.observe import Receipt, client_address, truncated
 from collector.source import Source, Sources
 from collector.tally import Tallies
 from spine.codes import CODES
-from spine.digest import partition_of
 from spine.errors import Unavailable
 from spine.failpoint import reach
-from spine.log import Entry, Log
+from spine.log import Appends
 from spine.metrics import Metrics
 from spine.settings import CollectorSettings
 
@@ -43,7 +42,7 @@ class Collector:
 
     def __init__(
         self,
-        log: Log,
+        log: Appends,
         sources: Sources,
         tallies: Tallies,
         settings: CollectorSettings,
@@ -195,17 +194,12 @@ class Collector:
     async def _append(self, admission: Admission) -> None:
         if not admission.admitted:
             return
-        partitions = self._log.partitions
-        entries = [
-            Entry(partition_of(admitted.key, partitions), admitted.value)
-            for admitted in admission.admitted
-        ]
-        size = sum(len(entry.value) for entry in entries)
+        size = sum(len(entry.value) for entry in admission.admitted)
         self._in_flight_bytes += size
         self._metrics.in_flight_bytes.inc(size)
         started = time.perf_counter()
         try:
-            await self._log.append(entries)
+            await self._log.append(admission.admitted)
         finally:
             self._in_flight_bytes -= size
             self._metrics.in_flight_bytes.dec(size)

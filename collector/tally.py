@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from collector.admit import Result
-from spine.digest import partition_of, tally_identity
+from spine.digest import tally_identity
 from spine.errors import Unavailable
 from spine.failpoint import reach
-from spine.log import Entry, Log
+from spine.log import Appends, Entry
 from spine.record import TallyRecord, TallyRow, encode
 
 FLUSH_EVERY_S = 10.0
@@ -40,19 +40,19 @@ class Tallies:
             if result.status != "accepted":
                 self._counts[site, received_on, result.status, result.code or "", result.name] += 1
 
-    async def flush(self, log: Log, now_ms: int) -> None:
+    async def flush(self, log: Appends, now_ms: int) -> None:
         """Put the counts on the log. Raises: Unavailable; the same counts are then sent again
         under the same sequence number, so that they count once."""
         await self._send(log)  # first: while the log is away counts add up and take no more room
         self._cut(now_ms)
         await self._send(log)
 
-    async def _send(self, log: Log) -> None:
+    async def _send(self, log: Appends) -> None:
         while self._unsent:
             tally = self._unsent[0]
             key = tally_identity(tally.collector, tally.boot, tally.sequence)
             reach("before the tally")
-            await log.append([Entry(partition_of(key, log.partitions), encode(tally))])
+            await log.append([Entry(key, encode(tally))])
             reach("after the tally")
             del self._unsent[0]
 
@@ -73,7 +73,7 @@ class Tallies:
 
 
 async def flush_for_ever(
-    tallies: Tallies, log: Log, now_ms: Callable[[], int], every_s: float = FLUSH_EVERY_S
+    tallies: Tallies, log: Appends, now_ms: Callable[[], int], every_s: float = FLUSH_EVERY_S
 ) -> None:
     """Flush again and again, until cancelled."""
     while True:

@@ -21,6 +21,7 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from spine.digest import partition_of
 from spine.errors import Unavailable
 from spine.failpoint import reach
 from spine.kafka_topic import MAX_VALUE_BYTES, KafkaTopic
@@ -78,7 +79,10 @@ class KafkaAppender:
     async def append(self, entries: Sequence[Entry]) -> None:
         """Return once every value is on all in-sync replicas. Raises: Unavailable."""
         self._admit(entries)
-        touched = {self._place(entry.partition, entry.value) for entry in entries}
+        partitions = len(self._lanes)
+        touched = {
+            self._place(partition_of(entry.key, partitions), entry.value) for entry in entries
+        }
         await asyncio.wait([batch.settled for batch in touched])  # leaves them be when cancelled
         for batch in touched:
             if (trouble := batch.settled.result()) is not None:

@@ -1,8 +1,8 @@
 """The log: where an event is durable before anyone hears "accepted", and read from in order.
 
 Two implementations stand behind this protocol, `EmbeddedLog` and `KafkaLog`; one contract suite
-(`tests/contract/test_log.py`) runs against both. The log makes no decision: the partition of a
-value is chosen before (`spine.digest.partition_of`), its meaning is judged after.
+(`tests/contract/test_log.py`) runs against both. The log knows nothing of what a value means: its
+key decides where it goes, and it is judged after.
 
 Invariants:
 
@@ -18,9 +18,12 @@ from typing import NamedTuple, Protocol
 
 
 class Entry(NamedTuple):
-    """A value on its way to one partition of the log."""
+    """A value on its way to the log.
 
-    partition: int
+    Shape: `key` is 16 bytes and chooses the partition (`spine.digest.partition_of`); it is not
+    kept."""
+
+    key: bytes
     value: bytes
 
 
@@ -67,7 +70,22 @@ Resume = Callable[[Sequence[int]], Awaitable[Mapping[int, int]]]
 May raise `Misconfigured` or `Unavailable`; `batches` passes either on to its reader."""
 
 
-class Log(Protocol):
+class Appends(Protocol):
+    """What takes values and makes them durable; all that a collector needs of a log."""
+
+    async def append(self, entries: Sequence[Entry]) -> None:
+        """Return once every value is durable.
+
+        Shape: 1..10,000 entries, each at most `max_record_bytes`. Raises: Unavailable."""
+
+    async def ready(self) -> None:
+        """Return if an append would be taken now. Raises: Unavailable."""
+
+    async def close(self) -> None:
+        """Finish appends under way, within a bounded time, and let go of everything."""
+
+
+class Log(Appends, Protocol):
     """A durable, partitioned, ordered sequence of values."""
 
     @property
@@ -77,11 +95,6 @@ class Log(Protocol):
     @property
     def partitions(self) -> int:
         """How many partitions there are; known once the log is open."""
-
-    async def append(self, entries: Sequence[Entry]) -> None:
-        """Return once every value is durable.
-
-        Shape: 1..10,000 entries, each at most `max_record_bytes`. Raises: Unavailable."""
 
     def batches(self, resume: Resume) -> AsyncIterator[Batch]:
         """Yield what is on the log, in order per partition, and wait for more, without end.
@@ -100,9 +113,3 @@ class Log(Protocol):
         """Answer with up to `limit` records from `offset` on, without waiting for more.
 
         Empty at the end of the log. Raises: Unavailable."""
-
-    async def ready(self) -> None:
-        """Return if the log would take an append now. Raises: Unavailable."""
-
-    async def close(self) -> None:
-        """Finish appends under way, within a bounded time, and let go of everything."""

@@ -16,6 +16,11 @@ DEADLINE_MS = 3000
 PACE = Pace(10_000, 200)
 
 
+def key_of(partition: int) -> bytes:
+    """A key that leads to this partition, where there are more than that."""
+    return partition.to_bytes(8, "big") + bytes(8)
+
+
 @asynccontextmanager
 async def opened(topic: KafkaTopic, pace: Pace = PACE) -> AsyncIterator[KafkaLog]:
     log = KafkaLog(topic, f"{topic.name}-readers", pace)

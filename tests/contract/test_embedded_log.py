@@ -10,6 +10,7 @@ import pytest
 from spine.embedded_log import EmbeddedLog
 from spine.errors import Misconfigured, Unavailable
 from spine.log import Batch, Entry, Range
+from tests.kafka_logs import key_of
 
 VALUE = b"x" * 50_000
 
@@ -24,7 +25,7 @@ async def fill(log: EmbeddedLog) -> int:
     """Append until the log takes no more; the number of values it took."""
     for number in range(10_000):
         try:
-            await log.append([Entry(0, VALUE)])
+            await log.append([Entry(key_of(0), VALUE)])
         except Unavailable:
             return number
     raise AssertionError("the log has no bound")
@@ -48,7 +49,7 @@ async def test_what_has_landed_makes_room_before_its_retention_ends(tmp_path: Pa
     log = await open_log(tmp_path / "log", retention_s=3600)
     taken = await fill(log)
     await log.commit(landed(taken // 2))
-    await log.append([Entry(0, VALUE)])
+    await log.append([Entry(key_of(0), VALUE)])
     await log.ready()
     bounds = (await log.bounds())[0]
     assert bounds.start == taken // 2
@@ -76,7 +77,7 @@ async def test_nothing_that_has_not_landed_is_ever_deleted(tmp_path: Path) -> No
     log = await open_log(tmp_path / "log")
     taken = await fill(log)
     with pytest.raises(Unavailable):
-        await log.append([Entry(0, VALUE)])
+        await log.append([Entry(key_of(0), VALUE)])
     assert len(await log.read(0, 0, 10_000)) == taken
     await log.close()
 
@@ -84,14 +85,14 @@ async def test_nothing_that_has_not_landed_is_ever_deleted(tmp_path: Path) -> No
 async def test_an_offset_never_comes_twice_even_when_all_rows_are_gone(tmp_path: Path) -> None:
     path = tmp_path / "log"
     log = await open_log(path)
-    await log.append([Entry(0, b"a"), Entry(0, b"b")])
+    await log.append([Entry(key_of(0), b"a"), Entry(key_of(0), b"b")])
     await log.close()
     with sqlite3.connect(path) as connection:
         connection.execute("DELETE FROM records")
     connection.close()
     log = await open_log(path)
     assert (await log.bounds())[0] == (2, 2)
-    await log.append([Entry(0, b"c")])
+    await log.append([Entry(key_of(0), b"c")])
     assert [record.offset for record in await log.read(0, 0, 10)] == [2]
     await log.close()
 
@@ -114,7 +115,7 @@ async def test_a_file_that_is_no_log_is_refused_with_its_name(tmp_path: Path) ->
 
 async def test_a_reader_behind_the_start_is_told_by_the_bounds(tmp_path: Path) -> None:
     log = await open_log(tmp_path / "log")
-    await log.append([Entry(0, b"a"), Entry(0, b"b"), Entry(0, b"c")])
+    await log.append([Entry(key_of(0), b"a"), Entry(key_of(0), b"b"), Entry(key_of(0), b"c")])
 
     async def resume(partitions: Sequence[int]) -> Mapping[int, int]:
         assert list(partitions) == [0]

@@ -15,6 +15,7 @@ from tests.kafka_logs import (
     PACE,
     first_batch,
     from_start,
+    key_of,
     opened,
     until_appended,
     until_open,
@@ -30,14 +31,14 @@ async def test_a_log_can_be_made_while_kafka_is_away_and_opened_when_it_is_back(
 ) -> None:
     log = KafkaLog(topic, "readers", PACE)
     broker.kill()
-    for attempt in (log.open(), log.open(), log.ready(), log.append([Entry(0, b"early")])):
+    for attempt in (log.open(), log.open(), log.ready(), log.append([Entry(key_of(0), b"early")])):
         with pytest.raises(Unavailable):
             await attempt
     with pytest.raises(Unavailable, match=r"log\.url"):
         await log.open()
     broker.start()
     await until_open(log)
-    await log.append([Entry(0, b"kept")])
+    await log.append([Entry(key_of(0), b"kept")])
     await log.close()
 
 
@@ -46,15 +47,15 @@ async def test_append_raises_within_the_deadline_while_kafka_is_away_and_works_a
     broker: Broker, topic: KafkaTopic, fault: str
 ) -> None:
     async with opened(topic) as log:
-        await log.append([Entry(0, b"before")])
+        await log.append([Entry(key_of(0), b"before")])
         {"kill": broker.kill, "pause": broker.pause}[fault]()
-        for attempt in (log.append([Entry(0, b"lost")]), log.ready()):
+        for attempt in (log.append([Entry(key_of(0), b"lost")]), log.ready()):
             started_at = time.monotonic()
             with pytest.raises(Unavailable):
                 await attempt
             assert time.monotonic() - started_at < DEADLINE_MS / 1000 + 1
         {"kill": broker.start, "pause": broker.resume}[fault]()
-        await until_appended(log, [Entry(0, b"after")])
+        await until_appended(log, [Entry(key_of(0), b"after")])
         await log.ready()
         values = [record.value for record in await log.read(0, 0, 10)]
         assert values[0] == b"before"
@@ -72,7 +73,7 @@ async def test_no_acked_value_is_lost_when_the_broker_is_killed_under_load(
             number += 1
             value = b"%d-%d" % (who, number)
             try:
-                await log.append([Entry(number % 3, value)])
+                await log.append([Entry(key_of(number % 3), value)])
             except Unavailable:
                 await asyncio.sleep(0.1)
             else:
@@ -100,7 +101,7 @@ async def test_no_acked_value_is_lost_when_the_broker_is_killed_under_load(
 
 
 async def test_bytes_that_wait_for_kafka_are_bounded(broker: Broker, topic: KafkaTopic) -> None:
-    megabytes = [Entry(0, b"x" * 1_000_000)] * 20
+    megabytes = [Entry(key_of(0), b"x" * 1_000_000)] * 20
     async with opened(topic) as log:
         broker.pause()
         appends = [asyncio.create_task(log.append(megabytes)) for _ in range(3)]
@@ -125,12 +126,12 @@ async def test_a_reader_reads_on_after_kafka_was_away(broker: Broker, topic: Kaf
                 await asyncio.sleep(0.2)
 
     async with opened(topic) as log:
-        await log.append([Entry(0, b"before")])
+        await log.append([Entry(key_of(0), b"before")])
         assert (await first_batch(log)).records[0].value == b"before"
         reading = asyncio.create_task(read_until(log, b"after"))
         broker.kill()
         await asyncio.sleep(2.5 * DEADLINE_MS / 1000)
         broker.start()
-        await until_appended(log, [Entry(0, b"after")])
+        await until_appended(log, [Entry(key_of(0), b"after")])
         async with asyncio.timeout(60):
             assert await reading > 0

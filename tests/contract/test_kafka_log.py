@@ -13,7 +13,7 @@ from spine.kafka_log import KafkaLog
 from spine.kafka_read import Pace
 from spine.kafka_topic import MAX_VALUE_BYTES, KafkaTopic
 from spine.log import Entry, Record
-from tests.kafka_logs import admin, first_batch, opened
+from tests.kafka_logs import admin, first_batch, key_of, opened
 
 
 @pytest.mark.parametrize(
@@ -53,9 +53,9 @@ async def test_another_partition_count_is_refused(topic: KafkaTopic) -> None:
 
 async def test_a_value_above_the_bound_is_a_bug_of_the_caller(topic: KafkaTopic) -> None:
     async with opened(topic) as log:
-        await log.append([Entry(0, b"x" * MAX_VALUE_BYTES)])
+        await log.append([Entry(key_of(0), b"x" * MAX_VALUE_BYTES)])
         with pytest.raises(ValueError, match="larger than"):
-            await log.append([Entry(0, b"x" * (MAX_VALUE_BYTES + 1))])
+            await log.append([Entry(key_of(0), b"x" * (MAX_VALUE_BYTES + 1))])
         assert len((await log.read(0, 0, 10))[0].value) == MAX_VALUE_BYTES
 
 
@@ -68,7 +68,7 @@ async def test_positions_that_kafka_dropped_are_asked_for_again(topic: KafkaTopi
         return {each: 0 if len(asked) == 1 else bounds[each].start for each in partitions}
 
     async with opened(topic) as log:
-        await log.append([Entry(0, b"%d" % each) for each in range(10)])
+        await log.append([Entry(key_of(0), b"%d" % each) for each in range(10)])
         async with admin(topic) as client:
             await client.delete_records({TopicPartition(topic.name, 0): RecordsToDelete(6)})
         assert [each.offset for each in await log.read(0, 2, 2)] == [6, 7]
@@ -86,7 +86,7 @@ async def test_nothing_is_read_from_a_committed_offset_before_resume_has_answere
         return {each: 2 if each == 0 else 0 for each in partitions}
 
     async with opened(topic, Pace(5, 200)) as log:
-        await log.append([Entry(0, b"%d" % each) for each in range(10)])
+        await log.append([Entry(key_of(0), b"%d" % each) for each in range(10)])
         await log.commit(await first_batch(log))
         async with admin(topic) as client:
             committed = await client.list_consumer_group_offsets(f"{topic.name}-readers")
@@ -127,7 +127,7 @@ async def test_members_share_the_partitions_and_who_stays_gets_all_of_them(
 
     async def append_some(log: KafkaLog) -> None:
         for _ in range(30):
-            await log.append([Entry(each, b"v%d" % appended[each]) for each in range(3)])
+            await log.append([Entry(key_of(each), b"v%d" % appended[each]) for each in range(3)])
             appended.update(range(3))
             await asyncio.sleep(0.02)
 

@@ -17,6 +17,7 @@ from spine.kafka_read import Pace
 from spine.kafka_topic import KafkaTopic
 from spine.log import Batch, Bounds, Entry, Log, Record
 from tests.kafka_broker import Broker, fresh_topic
+from tests.kafka_logs import key_of
 
 
 class OpenLog(Protocol):
@@ -103,7 +104,7 @@ def by_partition(batches: Sequence[Batch]) -> dict[int, list[Record]]:
 
 
 def spread(log: Log, values: Sequence[bytes]) -> list[Entry]:
-    return [Entry(number % log.partitions, value) for number, value in enumerate(values)]
+    return [Entry(key_of(number % log.partitions), value) for number, value in enumerate(values)]
 
 
 def numbered(count: int) -> list[bytes]:
@@ -120,7 +121,7 @@ async def test_values_come_back_byte_equal_in_order_at_contiguous_offsets(
         await log.append(entries[50:])
         found = by_partition(await take(log, len(entries)))
         for partition in range(log.partitions):
-            expected = [entry.value for entry in entries if entry.partition == partition]
+            expected = [entry.value for entry in entries if entry.key == key_of(partition)]
             assert [record.value for record in found[partition]] == expected
             assert [record.offset for record in found[partition]] == list(range(len(expected)))
 
@@ -128,7 +129,7 @@ async def test_values_come_back_byte_equal_in_order_at_contiguous_offsets(
 async def test_appended_ms_is_the_clock_of_the_log_at_the_append(open_log: OpenLog) -> None:
     async with open_log() as log:
         before_ms = time.time() * 1000
-        await log.append([Entry(0, b"now")])
+        await log.append([Entry(key_of(0), b"now")])
         after_ms = time.time() * 1000
         (record,) = await log.read(0, 0, 1)
         assert before_ms - 1000 <= record.appended_ms <= after_ms + 1000
@@ -139,7 +140,9 @@ async def test_concurrent_appends_interleave_without_loss_and_each_in_its_order(
 ) -> None:
     async def append_all(log: Log, who: bytes) -> None:
         for turn in range(40):
-            await log.append([Entry(0, b"%s %d" % (who, turn * 10 + each)) for each in range(10)])
+            await log.append(
+                [Entry(key_of(0), b"%s %d" % (who, turn * 10 + each)) for each in range(10)]
+            )
 
     async with open_log() as log:
         await asyncio.gather(append_all(log, b"one"), append_all(log, b"two"))
@@ -152,7 +155,9 @@ async def test_concurrent_appends_interleave_without_loss_and_each_in_its_order(
 
 async def test_an_append_that_is_cancelled_takes_no_neighbour_with_it(open_log: OpenLog) -> None:
     async with open_log() as log:
-        appends = [asyncio.create_task(log.append([Entry(0, b"%d" % each)])) for each in range(20)]
+        appends = [
+            asyncio.create_task(log.append([Entry(key_of(0), b"%d" % each)])) for each in range(20)
+        ]
         await asyncio.sleep(0)
         for each in appends[::2]:
             each.cancel()
@@ -176,9 +181,9 @@ async def test_a_batch_waits_batch_wait_ms_after_its_first_record_and_no_longer(
     async with open_log(batch_wait_ms=1500) as log:
         reading = asyncio.create_task(take(log, 2))
         await asyncio.sleep(0.1)
-        await log.append([Entry(0, b"first")])
+        await log.append([Entry(key_of(0), b"first")])
         await asyncio.sleep(0.2)
-        await log.append([Entry(0, b"second")])
+        await log.append([Entry(key_of(0), b"second")])
         (batch,) = await asyncio.wait_for(reading, 10)  # a Kafka group takes its time to form
         assert [record.value for record in batch.records] == [b"first", b"second"]
 
@@ -203,7 +208,7 @@ async def test_what_is_appended_later_reaches_a_reader_who_waits(open_log: OpenL
     async with open_log() as log:
         reading = asyncio.create_task(take(log, 6))
         for value in numbered(6):
-            await log.append([Entry(0, value)])
+            await log.append([Entry(key_of(0), value)])
             await asyncio.sleep(0.15)
         values = [record.value for batch in await reading for record in batch.records]
         assert values == numbered(6)
@@ -233,7 +238,7 @@ async def test_what_resume_raises_reaches_the_reader_who_can_read_on(
         raise trouble
 
     async with open_log() as log:
-        await log.append([Entry(0, b"kept")])
+        await log.append([Entry(key_of(0), b"kept")])
         with pytest.raises(type(trouble)) as raised:
             await take(log, 1, resume)
         assert raised.value is trouble
@@ -243,7 +248,7 @@ async def test_what_resume_raises_reaches_the_reader_who_can_read_on(
 
 async def test_a_commit_moves_no_reader_only_resume_does(open_log: OpenLog) -> None:
     async with open_log() as log:
-        await log.append([Entry(0, value) for value in numbered(5)])
+        await log.append([Entry(key_of(0), value) for value in numbered(5)])
         for batch in await take(log, 5):
             await log.commit(batch)
     async with open_log() as log:
@@ -255,7 +260,7 @@ async def test_bounds_and_read_show_any_place_without_waiting(open_log: OpenLog)
     async with open_log() as log:
         assert await log.bounds() == dict.fromkeys(range(log.partitions), Bounds(0, 0))
         assert list(await log.read(0, 0, 10)) == []
-        await log.append([Entry(0, value) for value in numbered(20)])
+        await log.append([Entry(key_of(0), value) for value in numbered(20)])
         assert (await log.bounds())[0] == Bounds(0, 20)
         middle = await log.read(0, 7, 5)
         assert [record.offset for record in middle] == [7, 8, 9, 10, 11]
@@ -271,14 +276,14 @@ async def test_ten_thousand_entries_go_in_at_once(open_log: OpenLog) -> None:
         await log.append(entries)
         found = by_partition(await take(log, 10_000))
         for partition in range(log.partitions):
-            expected = [entry.value for entry in entries if entry.partition == partition]
+            expected = [entry.value for entry in entries if entry.key == key_of(partition)]
             assert [record.value for record in found[partition]] == expected
 
 
 async def test_large_values_go_in_beside_small_ones(open_log: OpenLog) -> None:
     values = [b"small", b"\x7f" * 900_000, b"small too", b"\x80" * 900_000, b""]
     async with open_log() as log:
-        await log.append([Entry(0, value) for value in values])
+        await log.append([Entry(key_of(0), value) for value in values])
         assert [record.value for record in await log.read(0, 0, 10)] == values
 
 
@@ -287,10 +292,10 @@ async def test_reopening_keeps_every_value_and_goes_on_at_the_next_offset(
 ) -> None:
     async with open_log() as log:
         name, partitions = log.name, log.partitions
-        await log.append([Entry(0, b"before")])
+        await log.append([Entry(key_of(0), b"before")])
     async with open_log() as log:
         assert (log.name, log.partitions) == (name, partitions)
-        await log.append([Entry(0, b"after")])
+        await log.append([Entry(key_of(0), b"after")])
         found = [(record.offset, record.value) for record in await log.read(0, 0, 10)]
         assert found == [(0, b"before"), (1, b"after")]
 

@@ -20,6 +20,7 @@ from spine.record import encode
 from spine.store import Store
 from tests.flow.happenings import Happening, record, records
 from tests.flow.passage import process
+from tests.kafka_logs import key_of
 
 NOON_MS = 1_711_800_000_000
 
@@ -61,7 +62,7 @@ def told(site: str, count: int, first: int = 0) -> list[Happening]:
 
 
 async def append(log: EmbeddedLog, happenings: Sequence[Happening]) -> None:
-    await log.append([Entry(0, encode(record(happening))) for happening in happenings])
+    await log.append([Entry(key_of(0), encode(record(happening))) for happening in happenings])
 
 
 async def read_all(store: Store, log: EmbeddedLog, log_id: str) -> None:
@@ -91,7 +92,7 @@ async def test_every_position_is_booked_once_and_the_rest_is_pending(
         log_id = await register(store, log, log.log_id)
         happenings = told(site, 5)
         await append(log, [*happenings, happenings[0], happenings[1]._replace(path="/other")])
-        await log.append([Entry(0, b"garbage")])
+        await log.append([Entry(key_of(0), b"garbage")])
         await read_all(store, log, log_id)
         await append(log, told(site, 3, first=5))
         fates = {"stored": 5, "duplicate": 2, "rejected": 1}
