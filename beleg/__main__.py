@@ -22,7 +22,8 @@ from beleg.house import House
 from beleg.run_demo import demo_settings, show_demo
 from spine.errors import Misconfigured, Unavailable
 from spine.runtime import configure_logging
-from spine.settings import Settings, load
+from spine.settings import Settings
+from spine.settings_file import load
 
 T = TypeVar("T")
 _DAY = click.DateTime(["%Y-%m-%d"])

@@ -1,18 +1,15 @@
-"""The settings: one TOML file, then environment `BELEG__SECTION__KEY`, then nothing else.
+"""The settings: what there is to set, and what makes sense together.
 
-Read once by the roof; every part is handed its own section. Each field carries its unit in its name
-and one sentence in its `Meta`; `docs/settings.md` and `settings.example.toml` are made from them
-and a test compares.
+Read once by the roof (`spine.settings_file`); every part is handed its own section. Each field
+carries its unit in its name and one sentence in its `Meta`; `docs/settings.md` and
+`settings.example.toml` are made from them and a test compares.
 """
 
 import ipaddress
-import os
 import re
-import tomllib
 from collections.abc import Mapping
 from hashlib import sha256
-from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -21,15 +18,9 @@ from msgspec import Meta
 from spine.currencies import CURRENCIES
 from spine.errors import Misconfigured
 
-ENVIRONMENT_PREFIX = "BELEG__"
-DEFAULT_FILE = "beleg.toml"
-
 _SITE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ORIGIN = re.compile(r"https?://[^/?#\s]+")
 _KEY_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-
-
-Section = TypeVar("Section")
 
 
 class Secret(str):
@@ -156,74 +147,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     store: StoreSettings = StoreSettings()
     processors: ProcessorSettings = ProcessorSettings()
     sites: dict[str, SiteSettings] = {}
-
-
-def load(file: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:
-    """Read the settings, check every value and how they fit together.
-
-    Without `file`, `beleg.toml` of the working directory if there is one. Raises: Misconfigured
-    that names the key."""
-    tree = _read(file)
-    for name, text in sorted(environment.items()):
-        if name.startswith(ENVIRONMENT_PREFIX):
-            _put(tree, name, text)
-    sites = tree.get("sites", {})
-    if isinstance(sites, dict):  # one by one, so that a message names the site
-        tree["sites"] = {name: _as(SiteSettings, f"sites.{name}", sites[name]) for name in sites}
-    settings = _as(Settings, "", tree)
-    check(settings)
-    return settings
-
-
-def _as(kind: type[Section], at: str, tree: object) -> Section:
-    try:
-        return msgspec.convert(tree, kind, strict=False, dec_hook=_secret)
-    except msgspec.ValidationError as error:
-        why, _, path = str(error).partition(" - at `$")
-        if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", why, re.DOTALL):
-            path, why = f"{path.rstrip('`')}.{unknown[1]}", "there is no such setting"
-        raise Misconfigured(f"{at}{path.rstrip('`')}".lstrip(".") or "settings", why) from error
-
-
-def _secret(kind: type, value: object) -> object:
-    if kind is Secret and isinstance(value, str):
-        return Secret(value)
-    raise ValueError(f"Expected `str`, got `{type(value).__name__}`")
-
-
-def _read(file: Path | None) -> dict[str, Any]:
-    path = file or Path(DEFAULT_FILE)
-    if file is None and not path.exists():
-        return {}
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise Misconfigured(str(path), f"cannot be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise Misconfigured(str(path), f"is not TOML: {error}") from error
-
-
-def _put(tree: dict[str, Any], name: str, text: str) -> None:
-    keys = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
-    for key in keys[:-1]:
-        tree = tree.setdefault(_as_written(key, tree), {})
-        if not isinstance(tree, dict):
-            raise Misconfigured(name, "names a key below one that is not a section")
-    tree[_as_written(keys[-1], tree)] = _value(name, text)
-
-
-def _as_written(key: str, tree: Mapping[str, Any]) -> str:
-    """Find a key whatever its case: a site may be called `Shop`, but not by the environment."""
-    return next((written for written in tree if written.lower() == key), key)
-
-
-def _value(name: str, text: str) -> object:
-    if not (text.startswith("[") and text.endswith("]")):  # `[::1]:8080` is no list
-        return text
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError as error:
-        raise Misconfigured(name, f'is not a TOML list such as ["a", "b"]: {error}') from error
 
 
 def check(settings: Settings) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from spine.settings import load
+from spine.settings_file import load
 from tests.flow.houses import BROWSER_KEY, ORIGIN, SERVER_KEY, House, house_of
 from tests.kafka_broker import Broker
 

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from spine.settings import load
+from spine.settings_file import load
 from tests.flow.houses import ORIGIN, SERVER_KEY, House, house_of, kafka_house
 from tests.kafka_broker import Broker
 

@@ -13,7 +13,8 @@ from beleg.__main__ import cli
 from collector.decode import Claims, decode
 from spine.codes import CODES
 from spine.event import Commerce, ConsentClaim, Event, Identifiers, Item, Page
-from spine.settings import Settings, load
+from spine.settings import Settings
+from spine.settings_file import load
 from spine.store import Store, migrations
 from tests.clickhouse_server import Server
 from tests.house.generate import ROOT, metric_names, pages, settings

@@ -28,7 +28,7 @@ LATE_IMPORTS = {
     "beleg/house.py": "chDB's library, 250 MB resident, only where a process owns a store",
 }
 ENVIRONMENT = {
-    "spine/settings.py": "the settings",
+    "spine/settings_file.py": "the settings",
     "spine/failpoint.py": "no setting: a fault test kills a process there, nobody else may know it",
 }
 FORBIDDEN_FILES = {

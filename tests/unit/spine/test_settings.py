@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from spine.errors import Misconfigured
-from spine.settings import Secret, Settings, address, load
+from spine.settings import Secret, Settings, address
+from spine.settings_file import load
 
 SITE = "[sites.shop]\n"
 
