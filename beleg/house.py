@@ -21,6 +21,7 @@ import structlog
 from beleg.admin import Admin, Check
 from collector.app import Collector
 from collector.source import Sources
+from collector.spilling import SpillingLog
 from collector.tally import Tallies, flush_for_ever
 from processors import ledger
 from processors.loop import Processor
@@ -31,10 +32,11 @@ from spine.errors import Misconfigured, Unavailable
 from spine.kafka_log import KafkaLog
 from spine.kafka_read import Pace
 from spine.kafka_topic import KafkaTopic
-from spine.log import Log
+from spine.log import Appends, Log
 from spine.metrics import Metrics
 from spine.runtime import listen, locked, until_stopped
 from spine.settings import LogSettings, Settings, StoreSettings
+from spine.spill import Spill
 from spine.store import Store
 
 _logger = structlog.get_logger()
@@ -116,13 +118,13 @@ class House:
         Unavailable (at start only)."""
         async with self._stack:
             lock = self._stack.enter_context(locked(Path(self._settings.data_dir), self._role))
-            log = await open_log(self._settings)
+            log = await open_log(self._settings, appends=self._role != "collect")
             self._stack.push_async_callback(log.close)
-            self._checks.append(log.ready)
             if self._role != "collect":
+                self._checks.append(log.ready)
                 await self._build_processor(log)
             if self._role != "process":
-                await self._build_collector(log)
+                await self._build_collector(await self._spilling(log))
             admin = await listen(
                 self._admin.application(), "admin.listen", self._settings.admin.listen
             )
@@ -141,7 +143,23 @@ class House:
         self._tasks.append(task)
         return task
 
-    async def _build_collector(self, log: Log) -> None:
+    async def _spilling(self, log: EmbeddedLog | KafkaLog) -> Appends:
+        """Put this machine's disk in front of a log that is elsewhere."""
+        if isinstance(log, EmbeddedLog):
+            return log
+        settings = self._settings
+        spill = Spill.open(
+            Path(settings.data_dir) / "spill", log.name, settings.log.spill_max_bytes
+        )
+        patience_s = settings.log.spill_after_ms / 1000
+        spilling = SpillingLog(log, spill, socket.gethostname(), patience_s, self._metrics, now_ms)
+        self._stack.push_async_callback(spilling.close)
+        await spilling.open()
+        self._checks.append(spilling.ready)
+        self._tasks.append(asyncio.create_task(spilling.hand_over_for_ever()))
+        return spilling
+
+    async def _build_collector(self, log: Appends) -> None:
         settings = self._settings
         tallies = Tallies(socket.gethostname())
         sources = Sources(settings.sites)

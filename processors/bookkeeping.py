@@ -1,10 +1,11 @@
-"""Records → the columns that say what became of them: fates, identities, rejects, tallies. Pure."""
+"""Records → the columns that say what became of them: fates, identities, rejects, tallies,
+spills. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from processors.judge import Fate, Reading
-from spine.record import TallyRecord
+from spine.record import SpillRecord, TallyRecord
 
 Columns = Mapping[str, Sequence[Any]]
 
@@ -65,4 +66,16 @@ def tally_columns(readings: Iterable[Reading]) -> Columns:
         "code": [row.code for _, row in rows],
         "name": [row.name for _, row in rows],
         "count": [row.count for _, row in rows],
+    }
+
+
+def spill_columns(readings: Iterable[Reading]) -> Columns:
+    """One row per word of a collector about its spill."""
+    told = [r.content for r in readings if isinstance(r.content, SpillRecord)]
+    return {
+        "spill": [one.spill for one in told],
+        "number": [one.number for one in told],
+        "waiting": [one.waiting for one in told],
+        "collector": [one.collector for one in told],
+        "told_at": [one.received_ms for one in told],
     }

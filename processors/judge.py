@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from spine import record as records
-from spine.digest import tally_identity
+from spine.digest import spill_identity, tally_identity
 from spine.log import Record
-from spine.record import EventRecord, TallyRecord, Unreadable
+from spine.record import ControlRecord, EventRecord, SpillRecord, TallyRecord, Unreadable
 
 NOBODY = bytes(16)
 """The digest that names nothing: no visitor, no identity."""
@@ -33,7 +33,7 @@ class Reading(NamedTuple):
     """A record with what it says, and the identity under which it counts."""
 
     record: Record
-    content: EventRecord | TallyRecord | Unreadable
+    content: EventRecord | ControlRecord | Unreadable
     identity: bytes
     body: bytes
 
@@ -81,6 +81,9 @@ def _read(record: Record) -> Reading:
     if isinstance(content, TallyRecord):
         identity = tally_identity(content.collector, content.boot, content.sequence)
         return Reading(record, content, identity, bytes(8))
+    if isinstance(content, SpillRecord):
+        identity = spill_identity(content.spill, content.number, content.waiting)
+        return Reading(record, content, identity, bytes(8))
     return Reading(record, content, NOBODY, bytes(8))
 
 
@@ -107,5 +110,5 @@ def _judge(log_id: str, reading: Reading, known: dict[bytes, Seen], verdict: Ver
         code = "duplicate_copy" if first.body == body else "duplicate_conflict"
         return Fate(record, site, content.received_ms, identity, "duplicate", code)
     (verdict.fresh if first is here else verdict.landed).append(reading)
-    fate = "control" if isinstance(content, TallyRecord) else "stored"
+    fate = "stored" if isinstance(content, EventRecord) else "control"
     return Fate(record, site, content.received_ms, identity, fate, "")

@@ -13,6 +13,7 @@ from processors.bookkeeping import (
     fate_columns,
     reject_columns,
     seen_columns,
+    spill_columns,
     tally_columns,
 )
 from processors.campaign import Touch, touch
@@ -79,6 +80,7 @@ def tables(
         ("lead_facts", lead_fact_columns(events)),
         ("identity_edges", edge_columns(events)),
         ("tallies", tally_columns(verdict.fresh)),
+        ("spills", spill_columns(verdict.fresh)),
         ("rejects", reject_columns(log_id, verdict.rejected)),
         ("seen", seen_columns(log_id, verdict.fresh)),
         ("fates", fate_columns(log_id, verdict.fates)),

@@ -66,6 +66,7 @@ _TABLE = (
     Code("overloaded", "request", 503, "Too many bytes are on their way to the log; try again."),
     Code("log_unavailable", "request", 503, "The log cannot take events now; try again."),
     Code("unreadable_record", "rejected", None, "The record is not what a collector writes."),
+    Code("damaged_record", "rejected", None, "The bytes were damaged in a collector's spill."),
     Code("unknown_schema", "rejected", None, "The record was written by a newer version."),
     Code("duplicate_copy", "duplicate", None, "The same event was on the log before."),
     Code("duplicate_conflict", "duplicate", None, "The same identity came with another body."),

@@ -58,6 +58,13 @@ def tally_identity(collector: str, boot: str, sequence: int) -> bytes:
     return _digest("tally", collector, boot, str(sequence))
 
 
+def spill_identity(spill: str, number: int, waiting: int) -> bytes:
+    """Name what was said about a spill, so that a repeated append counts once.
+
+    Shape: 16 bytes."""
+    return _digest("spill", spill, str(number), str(waiting))
+
+
 def body_digest(*parts: bytes) -> bytes:
     """Tell two bodies of one identity apart.
 

@@ -36,6 +36,13 @@ class Metrics:
             "append_seconds", "Time until the log had the events of a request.", _LATENCY_S
         )
         self.append_failures = self._counter("append_failures", "Appends the log did not take.")
+        self.spilled = self._counter(
+            "spilled", "Records a collector wrote to its own disk because Kafka did not take them."
+        )
+        self.spill_records = self._gauge(
+            "spill_records", "Records that wait on a collector's disk for Kafka."
+        )
+        self.spill_bytes = self._gauge("spill_bytes", "Bytes that wait on a collector's disk.")
         self.in_flight_bytes = self._gauge(
             "in_flight_bytes", "Bytes of records on their way to the log."
         )

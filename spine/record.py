@@ -100,30 +100,57 @@ class TallyRecord(
     rows: tuple[TallyRow, ...]
 
 
+class SpillRecord(
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    kw_only=True,
+    tag_field="schema",
+    tag="spill.1",
+):
+    """What a collector says about its spill: from `number` on so many records wait there.
+
+    Shape: `number` rises; of one spill the highest was said last."""
+
+    collector: str
+    spill: str
+    number: Annotated[int, Meta(ge=0, le=1 << 53)]
+    waiting: Annotated[int, Meta(ge=0, le=1 << 53)]
+    received_ms: Milliseconds
+
+
 class Unreadable(msgspec.Struct, frozen=True):
     """A value on the log that is no record for this program; its bytes go to `rejects`.
 
-    Shape: `code` is `unreadable_record` or `unknown_schema`."""
+    Shape: `code` is `unreadable_record`, `damaged_record` or `unknown_schema`."""
 
     code: str
     detail: str
 
 
+DAMAGED = b"damaged:"
+"""Stands before bytes that were cut from a damaged spill; what follows is no record any more."""
+
+ControlRecord = TallyRecord | SpillRecord
+"""What a collector says about itself; no event."""
+
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(EventRecord | TallyRecord)
-_SCHEMA = re.compile(rb'^\{"schema":"(event|tally)\.(\d{1,9})"')
+_decoder = msgspec.json.Decoder(EventRecord | TallyRecord | SpillRecord)
+_SCHEMA = re.compile(rb'^\{"schema":"(event|tally|spill)\.(\d{1,9})"')
 
 
-def encode(record: EventRecord | TallyRecord) -> bytes:
+def encode(record: EventRecord | ControlRecord) -> bytes:
     """Give the bytes of a record; `decode` gives the same record back."""
     return _encoder.encode(record)
 
 
-def decode(value: bytes) -> EventRecord | TallyRecord | Unreadable:
+def decode(value: bytes) -> EventRecord | ControlRecord | Unreadable:
     """Read a record from the log. Total: whatever the bytes are, the answer is a value."""
     try:
-        record: EventRecord | TallyRecord = _decoder.decode(value)
+        record: EventRecord | ControlRecord = _decoder.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        if value.startswith(DAMAGED):
+            return Unreadable("damaged_record", f"{len(value) - len(DAMAGED)} bytes of a spill")
         known = _SCHEMA.match(value)
         if known and int(known[2]) > 1:
             return Unreadable("unknown_schema", f"{known[1].decode()}.{int(known[2])}")

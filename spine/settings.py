@@ -79,6 +79,14 @@ class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     append_deadline_ms: Annotated[
         int, _says("How long an append may take before the answer is 503.", ge=100)
     ] = 5_000
+    spill_after_ms: Annotated[
+        int,
+        _says("How long a collector waits for Kafka before it writes to its own disk.", ge=10),
+    ] = 1_000
+    spill_max_bytes: Annotated[
+        int,
+        _says("Bound of what a collector keeps on disk while Kafka is away; then 503.", ge=1 << 20),
+    ] = 1 << 30
     max_bytes: Annotated[
         int, _says("Bound of the embedded log on disk; at the bound the answer is 503.", ge=1 << 20)
     ] = 10 << 30
@@ -138,9 +146,9 @@ class SiteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole tree; parts get their own section, never this."""
 
-    data_dir: Annotated[str, _says("Embedded log, embedded store and temporary files.")] = (
-        "./beleg-data"
-    )
+    data_dir: Annotated[
+        str, _says("Embedded log, embedded store, spill, locks and temporary files.")
+    ] = "./beleg-data"
     collector: CollectorSettings = CollectorSettings()
     admin: AdminSettings = AdminSettings()
     log: LogSettings = LogSettings()

@@ -26,6 +26,7 @@ _CALM_S = 2.0
 _EMBEDDED_ONLY = {"before the append's commit", "after the append's commit",
                   "before the sweep", "after the sweep"}  # fmt: skip
 _KAFKA_ONLY = {"before the Kafka send", "after the Kafka send"}
+_WHILE_KAFKA_IS_AWAY = {point for point in FAIL_POINTS if "spill's" in point or "drain's" in point}
 _TALLIES = {"before the tally", "after the tally"}
 _COLLECTING = _KAFKA_ONLY | _TALLIES | {"before the answer"}
 
@@ -41,7 +42,7 @@ class Fault(NamedTuple):
 
 def points(mode: str) -> list[str]:
     """Give the fail points of a mode."""
-    left_out = _KAFKA_ONLY if mode == "embedded" else _EMBEDDED_ONLY
+    left_out = _WHILE_KAFKA_IS_AWAY | (_KAFKA_ONLY if mode == "embedded" else _EMBEDDED_ONLY)
     return [point for point in FAIL_POINTS if point not in left_out]
 
 

@@ -18,7 +18,7 @@ from spine.embedded_log import EmbeddedLog
 from spine.errors import Unavailable
 from spine.log import Batch, Bounds, Entry, Log, Record, Resume
 from spine.metrics import Metrics
-from spine.record import EventRecord, TallyRecord, Unreadable, decode
+from spine.record import ControlRecord, EventRecord, Unreadable, decode
 from spine.runtime import listen
 from spine.settings import CollectorSettings, Secret, SiteSettings
 
@@ -125,7 +125,7 @@ class Door:
         finally:
             writer.close()
 
-    async def on_the_log(self) -> list[EventRecord | TallyRecord | Unreadable]:
+    async def on_the_log(self) -> list[EventRecord | ControlRecord | Unreadable]:
         return [decode(record.value) for record in await self.log.read(0, 0, 1000)]
 
     async def events(self) -> list[EventRecord]:

@@ -22,7 +22,7 @@ from processors.rows import (
 )
 from spine.event import Page
 from spine.log import Record
-from spine.record import EventRecord, TallyRecord, encode
+from spine.record import EventRecord, SpillRecord, TallyRecord, encode
 from tests.flow.happenings import Happening, Order, record
 from tests.unit.spine.test_record import event_records, tally_records
 
@@ -124,6 +124,15 @@ def test_a_rejected_record_keeps_its_bytes_and_its_place() -> None:
     assert rejects["value"] == [b"\xff\x00", b""]
     assert rejects["log_offset"] == [0, 1]
     assert rejects["code"] == ["unreadable_record"] * 2
+
+
+def test_what_is_said_about_a_spill_is_a_row_once() -> None:
+    told = SpillRecord(collector="c", spill="s", number=7, waiting=3, received_ms=5)
+    columns = all_columns([encode(told), encode(told)])
+    assert columns["spills"] == {
+        "spill": ["s"], "number": [7], "waiting": [3], "collector": ["c"], "told_at": [5],
+    }  # fmt: skip
+    assert columns["fates"]["fate"] == ["control", "duplicate"]
 
 
 def test_every_count_of_a_flush_is_a_row() -> None:

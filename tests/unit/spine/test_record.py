@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spine.event import Commerce, Event, Item, Page
-from spine.record import EventRecord, Stamp, TallyRecord, TallyRow, Unreadable, decode, encode
+from spine.record import (
+    ControlRecord,
+    EventRecord,
+    SpillRecord,
+    Stamp,
+    TallyRecord,
+    TallyRow,
+    Unreadable,
+    decode,
+    encode,
+)
 
 _amounts = st.decimals(-(10**9), 10**9, places=4) | st.none()
 _index = st.integers(0, 1_000_000)
@@ -71,8 +81,18 @@ tally_records = st.builds(
 )
 
 
-@given(event_records | tally_records)
-def test_a_record_comes_back_from_its_bytes(record: EventRecord | TallyRecord) -> None:
+spill_records = st.builds(
+    SpillRecord,
+    collector=_short,
+    spill=_short,
+    number=st.integers(0, 1 << 53),
+    waiting=st.integers(0, 1 << 53),
+    received_ms=st.integers(0, 4_102_444_800_000),
+)
+
+
+@given(event_records | tally_records | spill_records)
+def test_a_record_comes_back_from_its_bytes(record: EventRecord | ControlRecord) -> None:
     assert decode(encode(record)) == record
 
 

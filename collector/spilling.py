@@ -1,0 +1,203 @@
+"""The log with a spill in front of it: what Kafka cannot take now waits on this machine's disk.
+
+Invariants:
+
+1. `append` returns when Kafka has the values, or when they are on disk, synced (P1).
+2. Once Kafka was away nothing waits for it until it has taken something again: values go to disk.
+3. What waits on disk goes to Kafka before it is deleted. What was sent twice, because an answer was
+   lost or a process died, is the same identity twice; the order of values does not matter.
+4. Before the log was there for the first time nothing is acknowledged from disk.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple, TypeVar
+
+import structlog
+
+from spine.digest import spill_identity
+from spine.errors import Unavailable
+from spine.failpoint import reach
+from spine.kafka_log import KafkaLog
+from spine.log import Entry
+from spine.metrics import Metrics
+from spine.record import SpillRecord, encode
+from spine.spill import Spill, Waiting
+
+T = TypeVar("T")
+
+_AGAIN_AFTER_S = 1.0
+_ENTRIES_AT_ONCE = 5_000
+
+_logger = structlog.get_logger()
+
+
+class _Group(NamedTuple):
+    """Values that are written together, and who waits for it."""
+
+    entries: list[Entry]
+    written: "Future[None]"
+
+
+class SpillingLog:
+    """What a collector appends to in the many-machines mode: `spine.log.Appends`."""
+
+    def __init__(
+        self,
+        log: KafkaLog,
+        spill: Spill,
+        collector: str,
+        patience_s: float,
+        metrics: Metrics,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._log = log
+        self._spill = spill
+        self._collector = collector
+        self._patience_s = patience_s
+        self._metrics = metrics
+        self._now_ms = now_ms
+        self._away = False
+        self._waits = asyncio.Event()
+        self._disk = ThreadPoolExecutor(1, "spill")
+        self._gathering = threading.Lock()
+        self._group: _Group | None = None
+
+    async def open(self) -> None:
+        """Return once the log takes appends, or the disk does for a log that was there before.
+
+        Raises: Unavailable, Misconfigured."""
+        try:
+            await self._log.open()
+        except Unavailable as trouble:
+            if self._spill.spill_id is None:
+                raise
+            self._spill.room()
+            self._turn_away(trouble.what)
+        else:
+            self._spill.meet(self._log.name)
+        self._show()
+        self._waits.set()  # something may wait there from before
+
+    async def append(self, entries: Sequence[Entry]) -> None:
+        """Return once every value is in Kafka or on this machine's disk. Raises: Unavailable."""
+        if not self._away:
+            try:
+                async with asyncio.timeout(self._patience_s):
+                    await self._log.append(entries)
+                return
+            except Unavailable as trouble:
+                self._turn_away(trouble.what)
+            except TimeoutError:
+                self._turn_away("Kafka is slow")
+        await self._keep(entries)
+
+    async def ready(self) -> None:
+        """Return if Kafka, or the disk for it, would take an append now. Raises: Unavailable."""
+        if not self._away:
+            try:
+                await self._log.ready()
+            except Unavailable as trouble:
+                self._turn_away(trouble.what)
+        if self._away:
+            self._spill.room()
+
+    async def close(self) -> None:
+        """Finish the writes under way; what waits on disk stays there."""
+        await asyncio.to_thread(self._disk.shutdown)
+        self._spill.close()
+
+    def _turn_away(self, why: str) -> None:
+        if not self._away:
+            _logger.warning("log is away, events go to the spill", why=why)
+        self._away = True
+        self._waits.set()
+
+    async def _keep(self, entries: Sequence[Entry]) -> None:
+        """Write to the spill, together with whatever else waits for its turn."""
+        with self._gathering:
+            group = self._group
+            if group is None:
+                group = self._group = _Group([], self._disk.submit(self._write))
+            group.entries.extend(entries)
+        written = asyncio.wrap_future(group.written)
+        written.add_done_callback(_hear)
+        await asyncio.wait([written])  # cancelled, it leaves the others' write be
+        written.result()
+        self._metrics.spilled.inc(len(entries))
+        self._waits.set()
+
+    def _write(self) -> None:
+        with self._gathering:
+            group, self._group = self._group, None
+        assert group is not None  # noqa: S101 - `_keep` made it with this job
+        self._spill.append(group.entries)
+        self._show()
+
+    async def hand_over_for_ever(self) -> None:
+        """Give to Kafka what waits on disk, whenever something does, until cancelled.
+
+        Raises: Misconfigured when the topic came back as one that would lose events."""
+        while True:
+            await self._waits.wait()
+            self._waits.clear()  # first: what is kept from now on sets it again
+            try:
+                await self._hand_over()
+            except Unavailable as trouble:
+                _logger.info("spill waits", why=trouble.what)
+                await asyncio.sleep(_AGAIN_AFTER_S)
+                self._waits.set()
+
+    async def _hand_over(self) -> None:
+        if self._away:
+            await self._log.open()
+            self._spill.meet(self._log.name)
+        handed_over = 0
+        while entries := await self._on_disk(self._spill.oldest):
+            await self._tell()
+            for start in range(0, len(entries), _ENTRIES_AT_ONCE):
+                reach("before the drain's append")
+                await self._log.append(entries[start : start + _ENTRIES_AT_ONCE])
+            reach("after the drain's append")
+            await self._on_disk(self._spill.drop)
+            reach("after the drain's drop")
+            handed_over += len(entries)
+            self._return()
+        self._return()
+        if handed_over:
+            await self._tell()
+            _logger.info("spill is empty", handed_over=handed_over)
+
+    def _return(self) -> None:
+        if self._away:
+            _logger.info("log is back")
+        self._away = False
+
+    async def _tell(self) -> None:
+        """Put on the log how much waits here, so that the ledger can say it."""
+        waiting = await self._on_disk(self._show)
+        record = SpillRecord(
+            collector=self._collector,
+            spill=waiting.spill_id,
+            number=waiting.number,
+            waiting=waiting.records,
+            received_ms=self._now_ms(),
+        )
+        key = spill_identity(record.spill, record.number, record.waiting)
+        await self._log.append([Entry(key, encode(record))])
+
+    def _show(self) -> Waiting:
+        waiting = self._spill.waiting()
+        self._metrics.spill_records.set(waiting.records)
+        self._metrics.spill_bytes.set(waiting.size_bytes)
+        return waiting
+
+    async def _on_disk(self, work: Callable[[], T]) -> T:
+        return await asyncio.wrap_future(self._disk.submit(work))
+
+
+def _hear(written: "asyncio.Future[None]") -> None:
+    if not written.cancelled():
+        written.exception()
