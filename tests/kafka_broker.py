@@ -11,9 +11,10 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 KAFKA_VERSION = "4.3.1"
 
@@ -40,19 +41,19 @@ appender.console.layout.pattern = %d %p %c %m%n
 """
 
 _SETTINGS = """process.roles=broker,controller
-node.id=1
-controller.quorum.bootstrap.servers=127.0.0.1:{controller_port}
+node.id={node}
+{quorum}
 listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{advertised_port},CONTROLLER://127.0.0.1:{controller_port}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
 log.dirs={directory}/data
-offsets.topic.replication.factor=1
+offsets.topic.replication.factor={replicas}
 offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
+transaction.state.log.replication.factor={replicas}
 transaction.state.log.min.isr=1
-share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.replication.factor={replicas}
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 auto.create.topics.enable=false
@@ -116,31 +117,56 @@ def free_ports(count: int) -> list[int]:
             each.close()
 
 
-class Broker:
-    """One Kafka node on loopback, with its own data, that can be killed and started again."""
+class Node(NamedTuple):
+    """Where a node of a cluster listens: for clients, for the other nodes; and what it tells
+    clients, where that is something else, as a proxy in front of it is."""
 
-    def __init__(self) -> None:
+    number: int
+    port: int
+    controller_port: int
+    advertised_port: int
+
+
+def nodes(count: int) -> list[Node]:
+    """Nodes on ports nobody listens on now."""
+    ports = free_ports(2 * count)
+    return [
+        Node(number + 1, ports[2 * number], ports[2 * number + 1], ports[2 * number])
+        for number in range(count)
+    ]
+
+
+class Broker:
+    """One Kafka node on loopback, with its own data, that can be killed and started again.
+
+    Alone, unless it is told the nodes of its cluster and the cluster's id."""
+
+    def __init__(
+        self, node: Node | None = None, cluster: Sequence[Node] = (), cluster_id: str = ""
+    ) -> None:
         self._jars = kafka_jars()
         self.directory = Path(tempfile.mkdtemp(prefix="beleg-kafka-"))
-        self.port, self._controller_port = free_ports(2)
+        self._node = node or nodes(1)[0]
+        self.port = self._node.advertised_port
         self._process: subprocess.Popen[bytes] | None = None
         (self.directory / "log4j2.properties").write_text(_LOGGING)
+        voters = ",".join(f"{each.number}@127.0.0.1:{each.controller_port}" for each in cluster)
+        alone = f"controller.quorum.bootstrap.servers=127.0.0.1:{self._node.controller_port}"
         (self.directory / "server.properties").write_text(
             _SETTINGS.format(
-                port=self.port,
-                controller_port=self._controller_port,
+                node=self._node.number,
+                quorum=f"controller.quorum.voters={voters}" if voters else alone,
+                port=self._node.port,
+                advertised_port=self._node.advertised_port,
+                controller_port=self._node.controller_port,
+                replicas=len(cluster) or 1,
                 directory=self.directory,
             )
         )
-        cluster = self._storage_tool("random-uuid").strip().splitlines()[-1]
-        self._storage_tool(
-            "format",
-            "--standalone",
-            "-t",
-            cluster,
-            "-c",
-            str(self.directory / "server.properties"),
-        )
+        known = cluster_id or self._storage_tool("random-uuid").strip().splitlines()[-1]
+        standalone = () if cluster else ("--standalone",)
+        settings = str(self.directory / "server.properties")
+        self._storage_tool("format", *standalone, "-t", known, "-c", settings)
 
     @property
     def servers(self) -> str:
@@ -219,7 +245,7 @@ class Broker:
 
     def _listens(self) -> bool:
         with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+            return probe.connect_ex(("127.0.0.1", self._node.port)) == 0
 
     def _java(self, *arguments: str) -> list[str]:
         logging = f"-Dlog4j2.configurationFile={self.directory / 'log4j2.properties'}"
@@ -242,9 +268,9 @@ def fresh_topic() -> str:
 
 
 @contextmanager
-def running_broker() -> Iterator[Broker]:
+def running_broker(node: Node | None = None) -> Iterator[Broker]:
     """A broker for a while, ended whatever happens in it."""
-    broker = Broker()
+    broker = Broker(node)
     try:
         broker.start()
         yield broker

@@ -9,7 +9,7 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal, NamedTuple
 
 from spine.failpoint import FAIL_POINTS
@@ -105,6 +105,17 @@ class Machine:
         finally:
             await self._clients.stop()
 
+    async def endure(self, happens: Callable[["Machine"], Awaitable[None]]) -> Judgement:
+        """Let something happen around the house under traffic, then check."""
+        try:
+            self._clients.start()
+            await happens(self)
+            judged = await self._check()
+            self._say(f"{self._mode}: {judged._asdict()}")
+            return judged
+        finally:
+            await self._clients.stop()
+
     async def _calm(self) -> Judgement:
         """Go on for a while with nobody dying: now every tally must be there, and only once."""
         started_at, before = time.time(), self._tallied
@@ -130,9 +141,9 @@ class Machine:
         for fault in faults:
             started = time.monotonic()
             if fault.kind == "point":
-                await self._die_at(role, fault.point)
+                await self.die_at(role, fault.point)
             else:
-                await self._rise(role)
+                await self.rise(role)
                 await asyncio.sleep(self._chance.uniform(0.1, 2.0))
             if fault.kind == "sleep":
                 await self._sleep(role)
@@ -143,9 +154,10 @@ class Machine:
                 f"  {self._mode} {role}: {fault.point or fault.kind}"
                 f" in {time.monotonic() - started:.1f} s"
             )
-        await self._rise(role)
+        await self.rise(role)
 
-    async def _die_at(self, role: str, point: str) -> None:
+    async def die_at(self, role: str, point: str) -> None:
+        """Start a process so that it dies at a fail point, and return when it has."""
         await self._end(role, signal.SIGKILL)
         alive = await self._start(role, point)
         process = self._house.running[role].popen
@@ -190,7 +202,8 @@ class Machine:
             return False
         return True
 
-    async def _rise(self, role: str) -> None:
+    async def rise(self, role: str) -> None:
+        """Start a process that has died."""
         if self._house.running[role].popen.poll() is not None:
             await asyncio.to_thread(self._house.start, role)
 
@@ -198,8 +211,8 @@ class Machine:
         await self._clients.stop()
         for role in self._collectors:  # so that all tallies are on the log
             await self._end(role, signal.SIGTERM)
-            await self._rise(role)
-        await asyncio.to_thread(settle, self._house, self._processor)
+            await self.rise(role)
+        await asyncio.to_thread(settle, self._house, self._processor, self._collectors)
         judged = await check(self._house, self.truth)
         self._tallied = judged.tallied
         return judged

@@ -31,10 +31,13 @@ class Judgement(NamedTuple):
     twice: int
 
 
-def settle(house: House, processor: str) -> None:
-    """Return when every position of the log has its fate and the ledger holds."""
+def settle(house: House, processor: str, collectors: Sequence[str]) -> None:
+    """Return when no spill holds anything, every position has its fate and the ledger holds."""
     until = time.monotonic() + _SETTLES_WITHIN_S
     report: Mapping[str, Any] = {}
+    while any(_spilled(house.addresses[f"{role} admin"]) for role in collectors):
+        assert time.monotonic() < until, "a spill is not handed over"
+        time.sleep(0.1)
     while time.monotonic() < until:
         report = _ledger(house.addresses[f"{processor} admin"])
         partitions = report.get("partitions", ())
@@ -45,6 +48,12 @@ def settle(house: House, processor: str) -> None:
         raise AssertionError(f"something stays pending: {report}")
     assert report["holds"], report
     assert sum(one["lost"] for one in report["partitions"]) == 0, report
+
+
+def _spilled(address: str) -> float:
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=30) as answer:
+        lines = answer.read().decode().splitlines()
+    return sum(float(line.split()[1]) for line in lines if line.startswith("beleg_spill_records "))
 
 
 def _ledger(address: str) -> Mapping[str, Any]:

@@ -19,6 +19,7 @@ from clickhouse_connect.driver.client import Client
 
 from tests.clickhouse_server import Server, started
 from tests.kafka_broker import Broker
+from tests.kafka_cluster import Cluster
 
 BROWSER_KEY, SERVER_KEY = "bk_flow_12345678", "sk_flow_12345678"
 ORIGIN = "https://shop.example"
@@ -189,7 +190,7 @@ processors.batch_wait_ms = 200
 @contextmanager
 def kafka_house(
     directory: Path,
-    broker: Broker,
+    broker: Broker | Cluster,
     extra: str = "",
     roles: tuple[str, ...] = ("collect", "process"),
 ) -> Iterator[House]:

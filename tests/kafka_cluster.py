@@ -1,0 +1,34 @@
+"""Three real Kafka brokers that keep every record three times."""
+
+import base64
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from tests.kafka_broker import Broker, nodes
+
+
+class Cluster(NamedTuple):
+    brokers: Sequence[Broker]
+
+    @property
+    def servers(self) -> str:
+        return ",".join(broker.servers for broker in self.brokers)
+
+
+@contextmanager
+def running_cluster() -> Iterator[Cluster]:
+    """A cluster for a while, ended whatever happens in it."""
+    members = nodes(3)
+    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    brokers = [Broker(member, members, cluster_id) for member in members]
+    try:
+        for broker in brokers:
+            broker.launch()
+        for broker in brokers:
+            broker.wait_until_listening()
+        yield Cluster(brokers)
+    finally:
+        for broker in brokers:
+            broker.close()
