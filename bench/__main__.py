@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from bench import collecting, one_machine, processing
+from bench import collecting, one_machine, processing, recovery
 from bench.figure import Figure, table
 from tests.kafka_broker import running_broker, what_is_missing
 
-_PARTS = ("collect", "process", "run")
+_PARTS = ("collect", "process", "run", "recover")
 
 
 @click.command()
@@ -20,7 +20,7 @@ _PARTS = ("collect", "process", "run")
 )
 @click.argument("parts", nargs=-1, type=click.Choice(_PARTS))
 def main(quick: bool, parts: tuple[str, ...]) -> None:
-    """Measure PARTS (collect, process, run), all of them when none is named."""
+    """Measure PARTS (collect, process, run, recover), all of them when none is named."""
     wanted = parts or _PARTS
     print(f"{_machine()}; Python {platform.python_version()}\n", file=sys.stderr)
     figures: list[Figure] = []
@@ -37,6 +37,8 @@ def main(quick: bool, parts: tuple[str, ...]) -> None:
     if "run" in wanted:
         events = 100_000 if quick else 1_000_000
         figures += _told("run", one_machine.measure(events))
+    if "recover" in wanted:
+        figures += _told("recover", recovery.measure(1_000_000 if quick else 10_000_000))
     print(table(figures))
     missed = [figure.what.strip() for figure in figures if not figure.holds]
     print(

@@ -1,10 +1,11 @@
 """Part `collect`: the collector over a real Kafka with acks=all, beside two baselines."""
 
+import time
 from statistics import median
 from typing import NamedTuple
 
 from bench.figure import Cost, Figure
-from bench.home import BROWSER_KEY, Home, home, load
+from bench.home import BROWSER_KEY, Home, home, load, metric
 from bench.load import Order, Result
 from bench.process import Running, started
 from tests.kafka_broker import Broker
@@ -44,9 +45,10 @@ def measure(broker: Broker, size: Size) -> list[Figure]:
         batches = _batches(here, ours, broker, size)
         latencies = [_latency(ours, fastest * share, share, size) for share in (0.5, 0.8)]
         peak_bytes = running.usage().peak_bytes
+        spilled = _while_kafka_is_away(ours, addresses["admin"], broker, size)
     what = "collector, resident memory at its highest"
     memory = Figure(what, peak_bytes / 1e6, "MB", floor=200, at_most=True)
-    return [single, batches, *latencies, memory]
+    return [single, batches, *latencies, memory, *spilled]
 
 
 def _single(here: Home, ours: _Server, size: Size) -> tuple[Figure, float]:
@@ -64,6 +66,32 @@ def _single(here: Home, ours: _Server, size: Size) -> tuple[Figure, float]:
         against=_sum(theirs),
     )
     return figure, rate
+
+
+def _while_kafka_is_away(ours: _Server, admin: str, broker: Broker, size: Size) -> list[Figure]:
+    """Measure what is accepted onto the collector's disk, and how fast it is handed over."""
+    broker.kill()
+    try:
+        load(Order(address=ours.address, key=BROWSER_KEY, batch=1, seconds=1.5, status=202))
+        found = [_measured(ours, 1, size.seconds) for _ in range(size.rounds)]
+        waiting = metric(admin, "beleg_spill_records")
+        peak_bytes = ours.running.usage().peak_bytes
+    finally:
+        broker.start()
+    ours.running.until(lambda: metric(admin, "beleg_spill_records") < waiting or None, 60)
+    began_at, waiting = time.monotonic(), metric(admin, "beleg_spill_records")
+    ours.running.until(lambda: metric(admin, "beleg_spill_records") == 0 or None, 600, 0.02)
+    return [
+        Figure(
+            "single events while Kafka is away, onto disk",
+            median(one.result.requests / one.result.seconds for one in found),
+            "/s",
+            floor=3_000,
+            cost=_sum(found),
+        ),
+        Figure("  resident memory at its highest then", peak_bytes / 1e6, "MB", 200, at_most=True),
+        Figure("  handed over when it is back", waiting / (time.monotonic() - began_at), "/s"),
+    ]
 
 
 def _batches(here: Home, ours: _Server, broker: Broker, size: Size) -> Figure:

@@ -17,7 +17,6 @@ from spine.runtime import held
 
 BROWSER_KEY = "bk_bench_0123456789"
 SERVER_KEY = "sk_bench_0123456789"
-_LEDGER = re.compile(r"^beleg_ledger_offset\{[^}]*\} (\S+)$", re.MULTILINE)
 _LOAD_S = 3_600
 _COMMAND_S = 600
 _START_S = 90.0
@@ -77,8 +76,15 @@ def home(**settings: str) -> Iterator[Home]:
 
 def landed(admin: str) -> int:
     """Give how many records the ledger of a running process covers."""
+    return round(metric(admin, "beleg_ledger_offset"))
+
+
+def metric(admin: str, name: str) -> float:
+    """Give the sum of a metric of a running process over its labels."""
     with urllib.request.urlopen(f"http://{admin}/metrics", timeout=30) as answer:
-        return int(sum(float(value) for value in _LEDGER.findall(answer.read().decode())))
+        text = answer.read().decode()
+    values = re.findall(rf"^{name}(?:\{{[^}}]*\}})? (\S+)$", text, re.MULTILINE)
+    return sum(float(value) for value in values)
 
 
 def load(order: Order) -> Result:

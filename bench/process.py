@@ -65,6 +65,11 @@ class Running:
             lambda: next((line for line in self.lines() if line.startswith("127.")), None), 60
         )
 
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self._process.kill()
+        self._process.wait()
+
     def end(self) -> None:
         """End it in its own way, and the hard way if that takes too long."""
         if self._process.poll() is None:
