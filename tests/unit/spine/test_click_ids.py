@@ -152,9 +152,9 @@ def test_any_text_can_be_asked(text: str) -> None:
 )  # fmt: skip
 def test_hostile_texts_take_time_in_proportion_to_their_length(piece: str) -> None:
     def took_s(text: str) -> float:
-        began = time.perf_counter()
+        began = time.thread_time()
         without_click_ids(text)
-        return time.perf_counter() - began
+        return time.thread_time() - began
 
     short, long = (piece * (size // len(piece)) for size in (8_192, 65_536))
     took_short_s = min(took_s(short) for _ in range(3))
