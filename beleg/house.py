@@ -147,12 +147,14 @@ class House:
         """Put this machine's disk in front of a log that is elsewhere."""
         if isinstance(log, EmbeddedLog):
             return log
-        settings = self._settings
+        wanted = self._settings.log
         spill = Spill.open(
-            Path(settings.data_dir) / "spill", log.name, settings.log.spill_max_bytes
+            Path(self._settings.data_dir) / "spill", log.name, wanted.spill_max_bytes
         )
-        patience_s = settings.log.spill_after_ms / 1000
-        spilling = SpillingLog(log, spill, socket.gethostname(), patience_s, self._metrics, now_ms)
+        topic = kafka_topic(wanted)._replace(patience_ms=wanted.spill_after_ms)
+        quick = KafkaLog(topic, wanted.group, Pace())
+        self._stack.push_async_callback(quick.close)
+        spilling = SpillingLog(quick, log, spill, socket.gethostname(), self._metrics, now_ms)
         self._stack.push_async_callback(spilling.close)
         await spilling.open()
         self._checks.append(spilling.ready)

@@ -42,21 +42,24 @@ class _Group(NamedTuple):
 
 
 class SpillingLog:
-    """What a collector appends to in the many-machines mode: `spine.log.Appends`."""
+    """What a collector appends to in the many-machines mode: `spine.log.Appends`.
+
+    `quick` and `patient` are the same log. Senders do not wait long for the one; what is handed
+    over goes by the other, or a merely slow Kafka would be sent the same values for ever."""
 
     def __init__(
         self,
-        log: KafkaLog,
+        quick: KafkaLog,
+        patient: KafkaLog,
         spill: Spill,
         collector: str,
-        patience_s: float,
         metrics: Metrics,
         now_ms: Callable[[], int],
     ) -> None:
-        self._log = log
+        self._quick = quick
+        self._patient = patient
         self._spill = spill
         self._collector = collector
-        self._patience_s = patience_s
         self._metrics = metrics
         self._now_ms = now_ms
         self._away = False
@@ -70,14 +73,14 @@ class SpillingLog:
 
         Raises: Unavailable, Misconfigured."""
         try:
-            await self._log.open()
+            await self._quick.open()
         except Unavailable as trouble:
             if self._spill.spill_id is None:
                 raise
             self._spill.room()
             self._turn_away(trouble.what)
         else:
-            self._spill.meet(self._log.name)
+            self._spill.meet(self._quick.name)
         self._show()
         self._waits.set()  # something may wait there from before
 
@@ -85,20 +88,16 @@ class SpillingLog:
         """Return once every value is in Kafka or on this machine's disk. Raises: Unavailable."""
         if not self._away:
             try:
-                async with asyncio.timeout(self._patience_s):
-                    await self._log.append(entries)
-                return
+                return await self._quick.append(entries)
             except Unavailable as trouble:
                 self._turn_away(trouble.what)
-            except TimeoutError:
-                self._turn_away("Kafka is slow")
-        await self._keep(entries)
+        return await self._keep(entries)
 
     async def ready(self) -> None:
         """Return if Kafka, or the disk for it, would take an append now. Raises: Unavailable."""
         if not self._away:
             try:
-                await self._log.ready()
+                await self._quick.ready()
             except Unavailable as trouble:
                 self._turn_away(trouble.what)
         if self._away:
@@ -152,14 +151,16 @@ class SpillingLog:
 
     async def _hand_over(self) -> None:
         if self._away:
-            await self._log.open()
-            self._spill.meet(self._log.name)
+            await self._quick.open()
+            self._spill.meet(self._quick.name)
         handed_over = 0
         while entries := await self._on_disk(self._spill.oldest):
+            if not handed_over:
+                await self._patient.open()
             await self._tell()
             for start in range(0, len(entries), _ENTRIES_AT_ONCE):
                 reach("before the drain's append")
-                await self._log.append(entries[start : start + _ENTRIES_AT_ONCE])
+                await self._patient.append(entries[start : start + _ENTRIES_AT_ONCE])
             reach("after the drain's append")
             await self._on_disk(self._spill.drop)
             reach("after the drain's drop")
@@ -186,7 +187,7 @@ class SpillingLog:
             received_ms=self._now_ms(),
         )
         key = spill_identity(record.spill, record.number, record.waiting)
-        await self._log.append([Entry(key, encode(record))])
+        await self._patient.append([Entry(key, encode(record))])
 
     def _show(self) -> Waiting:
         waiting = self._spill.waiting()

@@ -4,7 +4,8 @@ Invariants:
 
 1. Per partition one micro-batch is under way; what arrives meanwhile gathers in the next one.
 2. A micro-batch has one future. Nobody who waits for it can cancel it for the others.
-3. Every micro-batch is settled by its deadline, which begins when it is opened.
+3. Every micro-batch is sent or given up by its deadline, which begins when it is opened. Who waits
+   for it hears so after the topic's patience at the latest, while it may still be sent.
 4. A producer that failed once is never used again: aiokafka's accumulator repeats its first
    unexpected error for ever, and a batch it gave up may still sit in its queue.
 
@@ -39,13 +40,21 @@ _logger = structlog.get_logger()
 class _MicroBatch:
     """Values of one partition that are sent, and settled, together."""
 
-    __slots__ = ("deadline_at", "settled", "size_bytes", "values")
+    __slots__ = ("deadline_at", "patience", "settled", "size_bytes", "values")
 
-    def __init__(self, deadline_at: float) -> None:
-        self.deadline_at = deadline_at
+    def __init__(self, topic: KafkaTopic) -> None:
+        loop = asyncio.get_running_loop()
+        self.deadline_at = loop.time() + topic.deadline_s
+        self.patience = loop.call_later(topic.patience_s, self.settle, "it is slow")
         self.values: list[bytes] = []
         self.size_bytes = _BATCH_HEADER_BYTES
-        self.settled: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        self.settled: asyncio.Future[str | None] = loop.create_future()
+
+    def settle(self, trouble: str | None) -> None:
+        """Tell who waits what came of it; only the first word counts."""
+        self.patience.cancel()
+        if not self.settled.done():
+            self.settled.set_result(trouble)
 
 
 class _Lane:
@@ -116,8 +125,7 @@ class KafkaAppender:
         lane = self._lanes[partition]
         size_bytes = len(value) + _RECORD_BYTES
         if not lane.waiting or lane.waiting[-1].size_bytes + size_bytes > _BATCH_BYTES:
-            now = asyncio.get_running_loop().time()
-            lane.waiting.append(_MicroBatch(now + self._topic.deadline_s))
+            lane.waiting.append(_MicroBatch(self._topic))
         batch = lane.waiting[-1]
         batch.values.append(value)
         batch.size_bytes += size_bytes
@@ -141,7 +149,7 @@ class KafkaAppender:
 
     def _settle(self, batch: _MicroBatch, trouble: str | None) -> None:
         self._waiting_bytes -= batch.size_bytes - _BATCH_HEADER_BYTES
-        batch.settled.set_result(trouble)
+        batch.settle(trouble)
 
     def _bury(self, lane: _Lane, task: asyncio.Task[None]) -> None:
         """Hand a bug that killed a lane to those who wait on it; the next append starts afresh."""
@@ -152,9 +160,10 @@ class KafkaAppender:
         lane.waiting.clear()
         for batch in left:
             self._waiting_bytes -= batch.size_bytes - _BATCH_HEADER_BYTES
+            batch.patience.cancel()
             if task.cancelled():
                 batch.settled.cancel()
-            else:
+            elif not batch.settled.done():
                 batch.settled.set_exception(task.exception() or RuntimeError("a lane died"))
 
     async def _send(self, batch: _MicroBatch, partition: int) -> str | None:

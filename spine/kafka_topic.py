@@ -27,18 +27,25 @@ _SAFE = ("min.insync.replicas", "unclean.leader.election.enable")
 class KafkaTopic(NamedTuple):
     """Where a Kafka log is: the brokers to ask first, the topic, and how long a call may take.
 
-    Shape: `servers` is "host:port", several separated by commas.
+    Shape: `servers` is "host:port", several separated by commas. Who appends waits for
+    `patience_ms` where that is shorter than the deadline.
     """
 
     servers: str
     name: str
     partitions: int
     deadline_ms: int = 5000
+    patience_ms: int = 3_600_000
 
     @property
     def deadline_s(self) -> float:
         """The deadline in seconds, as asyncio wants it."""
         return self.deadline_ms / 1000
+
+    @property
+    def patience_s(self) -> float:
+        """The patience in seconds."""
+        return self.patience_ms / 1000
 
 
 async def provide(topic: KafkaTopic) -> None:
