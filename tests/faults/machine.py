@@ -26,6 +26,7 @@ _CALM_S = 2.0
 _EMBEDDED_ONLY = {"before the append's commit", "after the append's commit",
                   "before the sweep", "after the sweep"}  # fmt: skip
 _KAFKA_ONLY = {"before the Kafka send", "after the Kafka send"}
+_COMMANDS = {"before the replay's append", "after the replay's append"}
 _TALLIES = {"before the tally", "after the tally"}
 _COLLECTING = _KAFKA_ONLY | _TALLIES | {"before the answer"}
 
@@ -40,8 +41,8 @@ class Fault(NamedTuple):
 
 
 def points(mode: str) -> list[str]:
-    """Give the fail points of a mode."""
-    left_out = _KAFKA_ONLY if mode == "embedded" else _EMBEDDED_ONLY
+    """Give the fail points that processes of a mode get to."""
+    left_out = _COMMANDS | (_KAFKA_ONLY if mode == "embedded" else _EMBEDDED_ONLY)
     return [point for point in FAIL_POINTS if point not in left_out]
 
 
