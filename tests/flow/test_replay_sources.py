@@ -85,13 +85,13 @@ async def test_rejects_are_chosen_by_code_and_by_the_day_of_the_append(store: St
 
 async def test_what_is_rejected_meanwhile_is_not_replayed_in_the_same_run(store: Store) -> None:
     log_id = uuid4().hex
-    await reject(store, log_id, 0, [Record(0, offset, b"x", 0) for offset in (1, 2)])
+    await reject(store, log_id, 0, [Record(0, offset, b"x", 0) for offset in (1, 2, 3)])
     (pile,) = [one for one in await piles(store, Letters()) if one.log_id == log_id]
     read = []
-    async for page in pages(store, Letters(), pile, 1):
+    async for page in pages(store, Letters(), pile, 2):
         read += [record.offset for record in page]
         await reject(store, log_id, 0, [Record(0, read[-1] + 10, b"x", 0)])
-    assert read == [1, 2]
+    assert read == [1, 2, 3]
 
 
 def forget(house: House) -> None:
