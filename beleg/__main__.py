@@ -18,8 +18,11 @@ from beleg import audit as auditing
 from beleg import check as checks
 from beleg import commands
 from beleg import rebuild as rebuilding
+from beleg import replay as replaying
 from beleg.house import House
 from beleg.run_demo import demo_settings, show_demo
+from processors.dead_letters import Letters
+from spine.codes import CODES
 from spine.errors import Misconfigured, Unavailable
 from spine.runtime import configure_logging
 from spine.settings import Settings
@@ -27,6 +30,7 @@ from spine.settings_file import load
 
 T = TypeVar("T")
 _DAY = click.DateTime(["%Y-%m-%d"])
+_REJECTED = click.Choice([name for name, code in CODES.items() if code.kind == "rejected"])
 
 
 def main() -> None:
@@ -207,6 +211,49 @@ def audit(settings: Callable[[], Settings], since: datetime | None, until: datet
     just have landed. Works while everything runs. Exit 1 when something differs.
     """
     sys.exit(_run(auditing.audit(settings(), (since, until), click.echo)))
+
+
+@cli.command()
+@click.option("--code", type=_REJECTED, help="Only those rejected with this code.")
+@click.option("--from", "since", type=_DAY, help="First day they came on the log, UTC.")
+@click.option("--to", "until", type=_DAY, help="Last day, UTC, included.")
+@click.option(
+    "--range",
+    "stretch",
+    type=(int, int, int),
+    metavar="PARTITION FIRST LAST",
+    help="Not the rejected ones, but these offsets of the log, both included.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would happen, append nothing.")
+@click.pass_obj
+def replay(
+    settings: Callable[[], Settings],
+    code: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    stretch: tuple[int, int, int] | None,
+    *,
+    dry_run: bool,
+) -> None:
+    """Judge rejected records again, and append what can be read now.
+
+    \b
+    beleg replay --dry-run             all of the table rejects
+    beleg replay --code unknown_schema --from 2026-11-20
+    beleg replay --range 0 1200 1299   what a restored store has lost
+
+    To be run once the cause is mended, with the version that the processors run. Consent is judged
+    by the rules as they are now: an event may lose fields or be dropped, none gets back what it had
+    lost. What has landed is not appended again, and a copy that is still on its way becomes a
+    duplicate: safe to interrupt and to repeat. Works while everything runs. Exit 1 when a record
+    still cannot be read, or belongs to a site that is not in the settings.
+    """
+    chosen: Letters | replaying.Stretch = Letters(code, auditing.days_of((since, until)))
+    if stretch is not None:
+        if (code, since, until) != (None, None, None):
+            raise click.UsageError("--range stands alone: --code, --from, --to are for rejects")
+        chosen = replaying.Stretch(*stretch)
+    sys.exit(_run(replaying.replay(settings(), chosen, click.echo, only_tell=dry_run)))
 
 
 @cli.command()

@@ -15,14 +15,20 @@ _SETTLE_S = (2.0, 4.0, 8.0)
 _EPOCH = date(1970, 1, 1)
 
 
-async def audit(
-    settings: Settings, period: tuple[datetime | None, datetime | None], say: Say
-) -> int:
-    """Print where derived rows differ from their facts; give 0 if nowhere, else 1."""
+def days_of(period: tuple[datetime | None, datetime | None]) -> tuple[int, int]:
+    """Give the days of a period, both included, since 1970. Raises: Misconfigured."""
     since, until = (None if moment is None else (moment.date() - _EPOCH).days for moment in period)
     days = (DAYS[0] if since is None else since, DAYS[1] if until is None else until)
     if not DAYS[0] <= days[0] <= days[1] <= DAYS[1]:
         raise Misconfigured("--from, --to", "no day lies in this period")
+    return days
+
+
+async def audit(
+    settings: Settings, period: tuple[datetime | None, datetime | None], say: Say
+) -> int:
+    """Print where derived rows differ from their facts; give 0 if nowhere, else 1."""
+    days = days_of(period)
     rows = count = 0
     async with opened_books(settings) as store:
         await store.check_version()

@@ -20,6 +20,7 @@ from spine import digest
 from spine.codes import Refused
 from spine.event import KNOWN_NAMES, Event
 from spine.log import Entry
+from spine.money import with_currency
 from spine.record import EventRecord, encode
 
 BROWSER_MAX_AGE_MS = 7 * 86_400_000
@@ -159,7 +160,7 @@ def _day_of_minute(minute: int, zone: ZoneInfo) -> int:  # no zone changes its d
 
 
 def _record(kept: Kept, time: _Time, receipt: Receipt, source: Source) -> EventRecord:
-    event, currency_filled = _with_currency(kept.event, source)
+    event, currency_filled = with_currency(kept.event, source.currency)
     flags: tuple[str, ...] = () if kept.readable else ("consent_unreadable",)
     if currency_filled:
         flags = (*flags, "currency_filled")
@@ -190,14 +191,6 @@ def _record(kept: Kept, time: _Time, receipt: Receipt, source: Source) -> EventR
     )
 
 
-def _with_currency(event: Event, source: Source) -> tuple[Event, bool]:
-    commerce = event.commerce
-    if commerce is None or commerce.currency is not None:
-        return event, False
-    commerce = msgspec.structs.replace(commerce, currency=source.currency)
-    return msgspec.structs.replace(event, commerce=commerce), True
-
-
 def _observed(kept: Kept, receipt: Receipt, source: Source) -> tuple[str, str]:
     if kept.stamp.kept == "stripped":
         return "", ""
@@ -212,7 +205,7 @@ def _filled_id(event: Event, body: bytes, receipt: Receipt, source: Source) -> s
     Of what may be kept only: a digest of what may not would still point to a person."""
     if event.occurred_at is None:
         return uuid7(receipt.received_ms)
-    return "h-" + digest.record_digest(source.site.encode() + b"\x00" + body).hex()
+    return digest.filled_id(source.site, body)
 
 
 def uuid7(now_ms: int) -> str:

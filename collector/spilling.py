@@ -17,13 +17,12 @@ from typing import NamedTuple, TypeVar
 
 import structlog
 
-from spine.digest import spill_identity
 from spine.errors import Unavailable
 from spine.failpoint import reach
 from spine.kafka_log import KafkaLog
 from spine.log import Entry
 from spine.metrics import Metrics
-from spine.record import SpillRecord, encode
+from spine.record import SpillRecord, control_identity, encode
 from spine.spill import Spill, Waiting
 
 T = TypeVar("T")
@@ -186,8 +185,7 @@ class SpillingLog:
             waiting=waiting.records,
             received_ms=self._now_ms(),
         )
-        key = spill_identity(record.spill, record.number, record.waiting)
-        await self._patient.append([Entry(key, encode(record))])
+        await self._patient.append([Entry(control_identity(record), encode(record))])
 
     def _show(self) -> Waiting:
         waiting = self._spill.waiting()

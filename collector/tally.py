@@ -12,11 +12,10 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from collector.admit import Result
-from spine.digest import tally_identity
 from spine.errors import Unavailable
 from spine.failpoint import reach
 from spine.log import Appends, Entry
-from spine.record import TallyRecord, TallyRow, encode
+from spine.record import TallyRecord, TallyRow, control_identity, encode
 
 FLUSH_EVERY_S = 10.0
 _ROWS_PER_RECORD = 1_000
@@ -50,7 +49,7 @@ class Tallies:
     async def _send(self, log: Appends) -> None:
         while self._unsent:
             tally = self._unsent[0]
-            key = tally_identity(tally.collector, tally.boot, tally.sequence)
+            key = control_identity(tally)
             reach("before the tally")
             await log.append([Entry(key, encode(tally))])
             reach("after the tally")

@@ -41,6 +41,35 @@ class Dropped(NamedTuple):
 def decide(rules: Rules, event: Event) -> Kept | Dropped:
     """Apply the first rule that fits. Pure and total."""
     granted, readable = purposes(event)
+    return _apply(rules, event, granted, readable=readable)
+
+
+def decide_again(rules: Rules, event: Event, before: Stamp) -> Kept | Dropped:
+    """Apply the rules as they are now to an event that was kept before. Pure and total.
+
+    It never gets more than it had: what was stripped stays stripped, what was no evidence for
+    identity becomes none, and a purpose counts if it was granted then and can still be read. A
+    strip keeps no purposes, so that under other rules its event counts as undecided."""
+    if before.kept == "stripped" and before.version == rules.version:
+        for rule in rules.rule:
+            if rule.id == before.rule and rule.action == "strip":
+                return Kept(strip(event, frozenset(rule.keep)), before, readable=True)
+    told = msgspec.structs.replace(event, consent=msgspec.Raw(before.signal.encode()))
+    granted, readable = purposes(told)
+    decision = _apply(rules, told, granted.intersection(before.purposes), readable=readable)
+    if isinstance(decision, Dropped):
+        return decision
+    stamp = msgspec.structs.replace(
+        decision.stamp,
+        kept="stripped" if before.kept == "stripped" else decision.stamp.kept,
+        linked=before.linked and decision.stamp.linked,
+    )
+    return decision._replace(stamp=stamp)
+
+
+def _apply(
+    rules: Rules, event: Event, granted: frozenset[str], *, readable: bool
+) -> Kept | Dropped:
     for rule in rules.rule:
         if ("*" in rule.events or event.name in rule.events) and granted.issuperset(rule.needs):
             break

@@ -12,9 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from spine import record as records
-from spine.digest import spill_identity, tally_identity
 from spine.log import Record
-from spine.record import ControlRecord, EventRecord, SpillRecord, TallyRecord, Unreadable
+from spine.record import ControlRecord, EventRecord, Unreadable, control_identity
 
 NOBODY = bytes(16)
 """The digest that names nothing: no visitor, no identity."""
@@ -78,13 +77,9 @@ def _read(record: Record) -> Reading:
     if isinstance(content, EventRecord):
         identity, body = bytes.fromhex(content.identity), bytes.fromhex(content.body)
         return Reading(record, content, identity, body)
-    if isinstance(content, TallyRecord):
-        identity = tally_identity(content.collector, content.boot, content.sequence)
-        return Reading(record, content, identity, bytes(8))
-    if isinstance(content, SpillRecord):
-        identity = spill_identity(content.spill, content.number, content.waiting)
-        return Reading(record, content, identity, bytes(8))
-    return Reading(record, content, NOBODY, bytes(8))
+    if isinstance(content, Unreadable):
+        return Reading(record, content, NOBODY, bytes(8))
+    return Reading(record, content, control_identity(content), bytes(8))
 
 
 def judge(log_id: str, readings: Sequence[Reading], seen: Mapping[bytes, Seen]) -> Verdict:

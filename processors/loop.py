@@ -7,13 +7,13 @@ is idempotent, the fate rows come last of what lands, and the ledger line is the
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import structlog
 
 from processors import ledger
 from processors.derive import Touched, derive, touched
-from processors.judge import Reading, Seen, Verdict, judge, read
+from processors.judge import Seen, Verdict, judge, read
 from processors.rows import Site, tables
 from spine.errors import Unavailable
 from spine.failpoint import reach
@@ -69,7 +69,7 @@ class Processor:
         started = time.monotonic()
         # What takes long in Python is done in a thread, so that a collector beside it goes on.
         readings = await asyncio.to_thread(read, batch.records)
-        known = await seen(self._store, readings)
+        known = await seen(self._store, {reading.identity for reading in readings})
         verdict = await asyncio.to_thread(judge, self._log_id, readings, known)
         await land(self._store, self._log_id, verdict, self._sites, self._metrics)
         keys = await asyncio.to_thread(touched, verdict.touched)
@@ -82,9 +82,8 @@ class Processor:
         _tell(batch, verdict, keys, time.monotonic() - started, self._metrics)
 
 
-async def seen(store: Store, readings: Sequence[Reading]) -> Mapping[bytes, Seen]:
+async def seen(store: Store, identities: Collection[bytes]) -> Mapping[bytes, Seen]:
     """Ask the store which of these identities have landed before, and where first."""
-    identities = {reading.identity for reading in readings}
     if not identities:
         return {}
     rows = await store.select_after_write(

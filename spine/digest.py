@@ -65,6 +65,11 @@ def spill_identity(spill: str, number: int, waiting: int) -> bytes:
     return _digest("spill", spill, str(number), str(waiting))
 
 
+def filled_id(site: str, body: bytes) -> str:
+    """Make the event id of a body that came without one; the same body gets the same."""
+    return "h-" + record_digest(site.encode() + b"\x00" + body).hex()
+
+
 def body_digest(*parts: bytes) -> bytes:
     """Tell two bodies of one identity apart.
 

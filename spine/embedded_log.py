@@ -44,9 +44,10 @@ class _Append(NamedTuple):
 
 
 class EmbeddedLog:
-    """A `Log` with one partition, in one file, for one process.
+    """A `Log` with one partition, in one file, read by one process.
 
-    Open it with `EmbeddedLog.open`; it is used from one event loop."""
+    Open it with `EmbeddedLog.open`; it is used from one event loop. Another process may append
+    beside it; its values are read within `batch_wait_ms`."""
 
     name = "embedded"
     partitions = 1

@@ -46,6 +46,8 @@ FAIL_POINTS = (
     "before the ledger line",
     "after the ledger line",
     "after the commit",
+    "before the replay's append",
+    "after the replay's append",
 )
 """Every place that `reach` names, in the order of an event's way."""
 

@@ -2,7 +2,9 @@
 
 from decimal import Decimal
 
-from spine.event import Commerce
+import msgspec
+
+from spine.event import Commerce, Event
 
 SCALE = Decimal("0.0001")
 MAX_AMOUNT = Decimal(10) ** 14
@@ -31,6 +33,15 @@ def amount(commerce: Commerce) -> Decimal | None:
         if item.price is not None
     ]
     return rounded(sum(prices, Decimal(0))) if len(prices) == len(commerce.items) else None
+
+
+def with_currency(event: Event, currency: str) -> tuple[Event, bool]:
+    """Give the event with that currency where amounts come without one, and whether they did."""
+    commerce = event.commerce
+    if commerce is None or commerce.currency is not None:
+        return event, False
+    commerce = msgspec.structs.replace(commerce, currency=currency)
+    return msgspec.structs.replace(event, commerce=commerce), True
 
 
 def unfit(commerce: Commerce) -> str | None:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from spine.digest import spill_identity, tally_identity
 from spine.event import Event
 from spine.money import unfit
 
@@ -133,6 +134,18 @@ DAMAGED = b"damaged:"
 
 ControlRecord = TallyRecord | SpillRecord
 """What a collector says about itself; no event."""
+
+
+def control_identity(record: ControlRecord) -> bytes:
+    """Name what a collector said about itself, so that a repeated append counts once.
+
+    Shape: 16 bytes."""
+    match record:
+        case TallyRecord():
+            return tally_identity(record.collector, record.boot, record.sequence)
+        case SpillRecord():
+            return spill_identity(record.spill, record.number, record.waiting)
+
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(EventRecord | TallyRecord | SpillRecord)

@@ -126,3 +126,50 @@ async def test_a_reader_behind_the_start_is_told_by_the_bounds(tmp_path: Path) -
         assert list(batch.ranges) == [Range(0, 1, 3)]
         break
     await log.close()
+
+
+async def test_a_second_opener_appends_beside_the_reader_and_its_close_does_no_harm(
+    tmp_path: Path,
+) -> None:
+    """What `beleg replay` does while `beleg run` runs."""
+    first = await open_log(tmp_path / "log")
+    second = await open_log(tmp_path / "log")
+    assert second.log_id == first.log_id
+
+    async def append(log: EmbeddedLog, name: bytes) -> None:
+        for number in range(100):
+            await log.append(
+                [Entry(key_of(0), b"%s %d" % (name, number)), Entry(key_of(0), b"and more")]
+            )
+
+    writing = asyncio.gather(append(first, b"first"), append(second, b"second"))
+
+    async def resume(_: Sequence[int]) -> Mapping[int, int]:
+        return {0: 0}
+
+    values: list[bytes] = []
+    async with asyncio.timeout(30):
+        async for batch in first.batches(resume):
+            assert batch.ranges[0].first_offset == len(values)
+            values += [record.value for record in batch.records]
+            if len(values) == 400:
+                break
+    await writing
+    for name in (b"first", b"second"):
+        assert [v for v in values if v.startswith(name)] == [
+            b"%s %d" % (name, n) for n in range(100)
+        ]
+    await second.close()
+    await first.append([Entry(key_of(0), b"after")])
+    assert [record.value for record in await first.read(0, 400, 10)] == [b"after"]
+    await first.close()
+
+
+async def test_the_bound_holds_for_a_second_opener_too(tmp_path: Path) -> None:
+    first = await open_log(tmp_path / "log")
+    taken = await fill(first)
+    second = await open_log(tmp_path / "log")
+    assert await fill(second) == 0
+    assert (await first.bounds())[0].end == taken
+    await second.close()
+    await first.close()

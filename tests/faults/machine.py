@@ -27,6 +27,7 @@ _EMBEDDED_ONLY = {"before the append's commit", "after the append's commit",
                   "before the sweep", "after the sweep"}  # fmt: skip
 _KAFKA_ONLY = {"before the Kafka send", "after the Kafka send"}
 _WHILE_KAFKA_IS_AWAY = {point for point in FAIL_POINTS if "spill's" in point or "drain's" in point}
+_COMMANDS = {"before the replay's append", "after the replay's append"}
 _TALLIES = {"before the tally", "after the tally"}
 _COLLECTING = _KAFKA_ONLY | _TALLIES | {"before the answer"}
 
@@ -41,8 +42,9 @@ class Fault(NamedTuple):
 
 
 def points(mode: str) -> list[str]:
-    """Give the fail points of a mode."""
-    left_out = _WHILE_KAFKA_IS_AWAY | (_KAFKA_ONLY if mode == "embedded" else _EMBEDDED_ONLY)
+    """Give the fail points that processes of a mode get to, whatever the weather."""
+    left_out = _COMMANDS | _WHILE_KAFKA_IS_AWAY
+    left_out |= _KAFKA_ONLY if mode == "embedded" else _EMBEDDED_ONLY
     return [point for point in FAIL_POINTS if point not in left_out]
 
 

@@ -31,7 +31,7 @@ class Judgement(NamedTuple):
     twice: int
 
 
-def settle(house: House, processor: str, collectors: Sequence[str]) -> None:
+def settle(house: House, processor: str, collectors: Sequence[str] = ()) -> None:
     """Return when no spill holds anything, every position has its fate and the ledger holds."""
     until = time.monotonic() + _SETTLES_WITHIN_S
     report: Mapping[str, Any] = {}

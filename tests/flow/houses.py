@@ -112,10 +112,19 @@ class House:
         self._note(role)
         return self.running[role]
 
-    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str, check: bool = True, env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
         command = [sys.executable, "-m", "beleg", "--config", str(self.config), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            env={**os.environ, **(env or {})},
+        )
         if check:
             assert done.returncode == 0, done.stdout + done.stderr
         return done
@@ -223,11 +232,13 @@ store.url = "clickhouse://{server.host}:{server.port}/beleg"
 
 
 @contextmanager
-def house_of(mode: str, directory: Path, request: pytest.FixtureRequest) -> Iterator[House]:
+def house_of(
+    mode: str, directory: Path, request: pytest.FixtureRequest, extra: str = ""
+) -> Iterator[House]:
     """A house in one of the two modes."""
     with ExitStack() as stack:
         if mode == "embedded":
-            yield stack.enter_context(embedded_house(directory))
+            yield stack.enter_context(embedded_house(directory, extra))
         else:
             broker: Broker = request.getfixturevalue("kafka_broker")
-            yield stack.enter_context(kafka_house(directory, broker))
+            yield stack.enter_context(kafka_house(directory, broker, extra))

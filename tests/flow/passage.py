@@ -51,7 +51,7 @@ async def process(
 
 async def judged(store: Store, log_id: str, records: Sequence[Record]) -> Verdict:
     readings = read(records)
-    return judge(log_id, readings, await seen(store, readings))
+    return judge(log_id, readings, await seen(store, {reading.identity for reading in readings}))
 
 
 async def conclude(

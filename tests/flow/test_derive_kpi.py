@@ -6,14 +6,13 @@ from typing import Any
 
 import pytest
 
-from processors.judge import judge, read
-from processors.loop import land, seen
+from processors.loop import land
 from spine.log import Record
 from spine.metrics import Metrics
 from spine.record import TallyRecord, TallyRow, encode
 from spine.store import Store
 from tests.flow.happenings import Happening, Order, records
-from tests.flow.passage import enter_site, process
+from tests.flow.passage import enter_site, judged, process
 
 
 def at(text: str) -> int:
@@ -211,8 +210,7 @@ async def test_consent_is_counted_from_what_landed_and_what_did_not(
     )  # fmt: skip
     batch = [*records(told), Record(0, 50, encode(tally), 0), Record(0, 51, encode(tally), 0)]
     await process(store, f"log-{site}", batch)
-    readings = read(batch)
-    verdict = judge(f"log-{site}", readings, await seen(store, readings))
+    verdict = await judged(store, f"log-{site}", batch)
     await land(store, f"log-{site}", verdict, {}, Metrics("test"))
     assert await store.select(
         "SELECT date, accepted, stripped, dropped, refused, consent_rate FROM v_consent_daily"

@@ -1,0 +1,158 @@
+"""`beleg replay`: put records onto the log once more, judged by the program and rules of today."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from typing import NamedTuple
+
+import click
+
+from beleg.commands import Say, opened_books, opened_log
+from beleg.house import own_log_id
+from consent_rules.rules import load
+from processors import ledger
+from processors.dead_letters import Letters, pages, piles
+from processors.judge import read
+from processors.loop import seen
+from processors.replay import Again, Left, Regime, again
+from spine.errors import Misconfigured
+from spine.failpoint import reach
+from spine.log import Entry, Log, Record
+from spine.settings import Settings
+from spine.store import Store
+
+# At 256 KiB, the largest a collector writes, a page is below what Kafka's appender lets wait.
+_PAGE_RECORDS = 200
+
+
+class Stretch(NamedTuple):
+    """Offsets of one partition of the log, both ends included."""
+
+    partition: int
+    first: int
+    last: int
+
+
+class Source(NamedTuple):
+    """Where records are read from, and how many they are."""
+
+    pages: AsyncIterator[Sequence[Record]]
+    total: int
+
+
+async def replay(
+    settings: Settings, wanted: Letters | Stretch, say: Say, *, only_tell: bool
+) -> int:
+    """Append what can be read and kept now and has not landed; give 0 if that is all, else 1."""
+    regimes = {
+        name: Regime(load(site.consent), site.currency) for name, site in settings.sites.items()
+    }
+    async with (
+        opened_books(settings) as store,
+        opened_log(settings, appends=not only_tell) as log,
+    ):
+        await store.check_version()
+        log_id = await ledger.log_id_of(store, log, own_log_id(log))
+        if isinstance(wanted, Stretch):
+            source = await _stretch(store, log, log_id, wanted)
+        else:
+            source = await _letters(store, wanted)
+        replaying = _Replaying(store, log, regimes, only_tell=only_tell)
+        async for page in source.pages:
+            await replaying.page(page)
+            click.echo(f"\r{replaying.read:,} of {source.total:,} records ", nl=False, err=True)
+    click.echo("", err=True)
+    return replaying.conclude(say)
+
+
+async def _letters(store: Store, letters: Letters) -> Source:
+    found = await piles(store, letters)
+
+    async def read_all() -> AsyncIterator[Sequence[Record]]:
+        for pile in found:
+            async for page in pages(store, letters, pile, _PAGE_RECORDS):
+                yield page
+
+    return Source(read_all(), sum(pile.records for pile in found))
+
+
+async def _stretch(store: Store, log: Log, log_id: str, wanted: Stretch) -> Source:
+    partition, first, last = wanted
+    if not 0 <= partition < log.partitions or not 0 <= first <= last:
+        raise Misconfigured(
+            "--range", f"{log.name} has partitions 0 to {log.partitions - 1}, offsets rise"
+        )
+    start = (await log.bounds())[partition].start
+    end = (await ledger.positions(store, log_id, [partition]))[partition].offset
+    if not start <= first <= last < end:
+        raise Misconfigured(
+            "--range",
+            f"partition {partition} holds offsets {start} to {end - 1} that the processors have"
+            " passed; what comes after is judged anyway, what came before is gone",
+        )
+
+    async def read_all() -> AsyncIterator[Sequence[Record]]:
+        for offset in range(first, last + 1, _PAGE_RECORDS):
+            yield await log.read(partition, offset, min(_PAGE_RECORDS, last + 1 - offset))
+
+    return Source(read_all(), last + 1 - first)
+
+
+class _Replaying:
+    """One run of the command: what it has met so far, and what became of it."""
+
+    def __init__(
+        self, store: Store, log: Log, regimes: dict[str, Regime], *, only_tell: bool
+    ) -> None:
+        self._store = store
+        self._log = log
+        self._regimes = regimes
+        self._only_tell = only_tell
+        self._appended = self._landed = self._dropped = 0
+        self._left: Counter[str] = Counter()
+        self.read = 0
+
+    async def page(self, records: Sequence[Record]) -> None:
+        """Replay some records. Raises: Unavailable; then some of them may be on the log."""
+        judged = [
+            (reading.identity, again(reading.content, self._regimes)) for reading in read(records)
+        ]
+        named = {before for before, _ in judged}
+        named |= {one.identity for _, one in judged if isinstance(one, Again)}
+        landed = await seen(self._store, named)
+        entries = []
+        for before, one in judged:
+            if before in landed or (isinstance(one, Again) and one.identity in landed):
+                self._landed += 1
+            elif isinstance(one, Left):
+                self._leave(one)
+            else:
+                entries.append(Entry(one.key, one.value))
+        await self._append(entries)
+        self.read += len(records)
+
+    def _leave(self, one: Left) -> None:
+        if one.is_dropped:
+            self._dropped += 1
+        else:
+            self._left[one.why] += 1
+
+    async def _append(self, entries: Sequence[Entry]) -> None:
+        if entries and not self._only_tell:
+            reach("before the replay's append")
+            await self._log.append(entries)
+            reach("after the replay's append")
+        self._appended += len(entries)
+
+    def conclude(self, say: Say) -> int:
+        """Say what became of the records; give 0 if none is left to be mended, else 1."""
+        appended = "would be appended" if self._only_tell else "appended"
+        say(
+            f"{self.read:,} records: {self._appended:,} {appended}, {self._landed:,} landed"
+            f" already, {self._dropped:,} dropped by the consent rules,"
+            f" {self._left.total():,} left as they are"
+        )
+        for why, count in sorted(self._left.items()):
+            say(f"  {why}: {count:,}")
+        if self._appended and not self._only_tell:
+            say("the processors land them now: `beleg ledger` shows what is pending")
+        return 1 if self._left else 0

@@ -1,0 +1,160 @@
+"""The clock of a running server is put back, and forward: nothing is lost, nothing counts twice."""
+
+import asyncio
+import os
+import re
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.clickhouse_server import client_of, started
+from tests.faults.oracle import settle
+from tests.flow.houses import BROWSER_KEY, ORIGIN, House, house_of
+
+HOUR_S = 3_600
+# The engine reads the clock past the library: to it, put back means that versions were taken later.
+LEAD = "INSERT INTO tokens SELECT 0, toUInt64(toUnixTimestamp64Micro(now64(6))) + 7200000000"
+
+
+@pytest.fixture
+def library() -> Path:
+    """libfaketime: it lets a process see another time than the machine's."""
+    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    if not found:
+        missing = "libfaketime is not installed (Debian: apt-get install libfaketime)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(missing, pytrace=False)
+        pytest.skip(missing)
+    return found[0]
+
+
+@pytest.fixture(params=["embedded", "kafka"])
+def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
+    with house_of(request.param, tmp_path, request) as opened:
+        yield opened
+
+
+class Clock:
+    """The wall clock of processes; their monotonic clock is the machine's."""
+
+    def __init__(self, library: Path, file: Path) -> None:
+        self._file = file
+        self.env: Mapping[str, str] = {
+            "LD_PRELOAD": str(library),
+            "FAKETIME_TIMESTAMP_FILE": str(file),
+            "FAKETIME_CACHE_DURATION": "1",  # seconds until a change is seen
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+        self._write(0)
+
+    def put(self, off_s: int, house: House) -> None:
+        """Let it show so many seconds more than the machine's, in every process of a house."""
+        self._write(off_s)
+        until = time.monotonic() + 30
+        for role in house.running:
+            while abs(_told(house.addresses[f"{role} admin"]) - time.time() - off_s) > 30:
+                assert time.monotonic() < until, f"{role} does not see the other time"
+                time.sleep(0.1)
+
+    def _write(self, off_s: int) -> None:
+        made = self._file.with_suffix(".new")
+        made.write_text(f"{off_s:+d}\n")
+        made.replace(self._file)
+
+
+def _told(address: str) -> float:
+    """What a process says the time is, seconds since 1970."""
+    with urllib.request.urlopen(f"http://{address}/healthz", timeout=30) as answer:
+        return parsedate_to_datetime(answer.headers["Date"]).timestamp()
+
+
+def event(number: int) -> dict[str, Any]:
+    return {
+        "event_id": f"e-{number}",
+        "name": "page_view",
+        "occurred_at": datetime.now(UTC).isoformat(),
+        "anonymous_id": f"a-{number % 3}",
+        "page": {"url": f"{ORIGIN}/"},
+        "consent": {"purposes": {"analytics": True}},
+    }
+
+
+async def accepted(house: House, events: list[dict[str, Any]]) -> None:
+    headers = {"Authorization": f"Bearer {BROWSER_KEY}", "Origin": ORIGIN}
+    async with (
+        aiohttp.ClientSession(headers=headers) as session,
+        session.post(f"{house.url}/v1/events", json={"events": events}) as answer,
+    ):
+        assert (await answer.json())["accepted"] == len(events)
+
+
+def lead(house: House) -> None:
+    """Let the store have taken versions two hours from now."""
+    if house.store is not None:
+        with client_of(house.store, database="beleg") as client:
+            client.command(LEAD)
+        return
+    path = house.config.parent / "data" / "store"
+    with started(path, "--writable") as server, client_of(server, database="beleg") as client:
+        client.command(LEAD)
+
+
+def latency_s(house: House, processor: str) -> float:
+    """All event-to-row latencies that were observed, added up."""
+    address = house.addresses[f"{processor} admin"]
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=30) as answer:
+        (found,) = re.findall(r"^beleg_row_latency_seconds_sum (.*)$", answer.read().decode(), re.M)
+    return float(found)
+
+
+async def test_a_server_clock_put_back_and_forward_loses_nothing_and_counts_nothing_twice(
+    house: House, library: Path, tmp_path: Path
+) -> None:
+    clock = Clock(library, tmp_path / "clock")
+    processor = next(role for role in ("run", "process") if role in house.running)
+    for process in house.running.values():
+        assert process.end() == 0
+    lead(house)
+    for role in list(house.running):
+        house.start(role, clock.env)
+    events: list[dict[str, Any]] = []
+    offs_s = (0, -HOUR_S, 72 * HOUR_S, 71 * HOUR_S)
+    for off_s in offs_s:
+        await asyncio.to_thread(settle, house, processor)
+        await asyncio.to_thread(clock.put, off_s, house)
+        fresh = [event(len(events) + number) for number in range(6)]
+        await accepted(house, fresh)
+        await accepted(house, [*fresh[:2], *events[:2]])  # clients try again, also days later
+        events += fresh
+    await asyncio.to_thread(settle, house, processor)
+
+    assert house.ask("SELECT count(), uniqExact(event_id) FROM v_events") == [(24, 24)]
+    duplicates = 2 * len(offs_s) + 2 * (len(offs_s) - 1)
+    assert house.ask("SELECT countIf(fate = 'duplicate') FROM fates FINAL") == [(duplicates,)]
+    assert house.ask("SELECT sum(events), sum(page_views) FROM v_sessions") == [(24, 24)]
+    # The collector saw these clocks: what the pages said was later was held back, and is marked.
+    shown = house.ask(
+        "SELECT round((toUnixTimestamp64Milli(received_at) - toUnixTimestamp64Milli(occurred_at))"
+        " / 3600000) AS hours, countIf(has(flags, 'time_clamped')) AS clamped, count()"
+        " FROM events FINAL GROUP BY hours ORDER BY hours"
+    )
+    assert shown == [(0, 6, 12), (71, 0, 6), (72, 0, 6)]
+    # Versions rise in the order of the ledger, above those that were there.
+    lines = house.ask(
+        "SELECT arrayMap(l -> l.2, arraySort(groupArray((first_offset, token)))) FROM ledger FINAL"
+        " GROUP BY log_partition"
+    )
+    assert all(tokens == sorted(set(tokens)) for (tokens,) in lines)
+    (ahead,) = house.ask("SELECT min(token) > toUnixTimestamp64Micro(now64(6)) FROM ledger")[0]
+    assert ahead
+    assert 0 <= latency_s(house, processor) < 60
+    assert house.run("audit").returncode == 0
+    for process in house.running.values():
+        assert process.end() == 0
