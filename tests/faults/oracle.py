@@ -14,7 +14,7 @@ from tests.faults.truth import Truth
 from tests.flow.derive_model import Outcome, outcome
 from tests.flow.happenings import Happening
 from tests.flow.houses import House
-from tests.flow.passage import found
+from tests.flow.views import found
 
 _SETTLES_WITHIN_S = 90
 

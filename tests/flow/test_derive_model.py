@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from spine.store import Store
 from tests.flow.derive_model import outcome
 from tests.flow.happenings import DAY_MS, HOUR_MS, Happening, Order, records
-from tests.flow.passage import enter_site, found, rough_passage
+from tests.flow.passage import enter_site, rough_passage
+from tests.flow.views import found
 
 START_MS = 1_711_756_800_000  # 2024-03-30 00:00 UTC, the day before clocks change in Berlin
 _PROVE = settings(
