@@ -26,9 +26,14 @@ def translated() -> Iterator[None]:
     except OperationalError as error:
         raise Unavailable(f"the store cannot be reached: {brief(error)}", 2) from error
     except DatabaseError as error:
-        if getattr(error, "code", None) in _PASSING:
+        if getattr(error, "code", None) in _PASSING or _is_of_a_proxy(error):
             raise Unavailable(f"the store cannot take this now: {brief(error)}", 2) from error
         raise
+
+
+def _is_of_a_proxy(error: DatabaseError) -> bool:
+    """Say whether something on the way to ClickHouse answered: then no code of its own is there."""
+    return getattr(error, "code", None) is None and str(error).startswith("HTTP driver received")
 
 
 def brief(error: Exception) -> str:

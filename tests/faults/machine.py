@@ -90,7 +90,7 @@ class Machine:
         self._collectors = ("run",) if mode == "embedded" else COLLECTORS
         now_ms = time.time_ns() // 1_000_000
         shops = [Shop(site, seed, now_ms) for site in SITES]
-        self._clients = Clients(house, self._collectors, shops, self.truth, seed)
+        self.clients = Clients(house, self._collectors, shops, self.truth, seed)
         self.rounds = 0
         self._tallied = 0
 
@@ -98,20 +98,20 @@ class Machine:
         """Let these faults happen, in this order, and check after every few of them."""
         try:
             for start in range(0, len(faults), check_every):
-                self._clients.start()
+                self.clients.start()
                 await self._strike(faults[start : start + check_every])
-                judged = await self._check()
+                judged = await self.check()
                 self._say(f"{self._mode}: {self.rounds} rounds, {judged._asdict()}")
             return await self._calm()
         finally:
-            await self._clients.stop()
+            await self.clients.stop()
 
     async def _calm(self) -> Judgement:
         """Go on for a while with nobody dying: now every tally must be there, and only once."""
         started_at, before = time.time(), self._tallied
-        self._clients.start()
+        self.clients.start()
         await asyncio.sleep(_CALM_S)
-        after = await self._check()
+        after = await self.check()
         fewest, most = self.truth.tally_bounds(started_at)
         told = after.tallied - before
         assert fewest <= told <= most, f"tallies rose by {told}, not {fewest} to {most}"
@@ -195,8 +195,9 @@ class Machine:
         if self._house.running[role].popen.poll() is not None:
             await asyncio.to_thread(self._house.start, role)
 
-    async def _check(self) -> Judgement:
-        await self._clients.stop()
+    async def check(self) -> Judgement:
+        """Stop the clients, let everything land and compare."""
+        await self.clients.stop()
         for role in self._collectors:  # so that all tallies are on the log
             await self._end(role, signal.SIGTERM)
             await self._rise(role)
