@@ -29,6 +29,8 @@ def translated() -> Iterator[None]:
         if getattr(error, "code", None) in _PASSING or _is_of_a_proxy(error):
             raise Unavailable(f"the store cannot take this now: {brief(error)}", 2) from error
         raise
+    except OSError as error:  # the driver hands an insert to chDB as a file in data_dir
+        raise Unavailable(f"the store cannot take this now: {brief(error)}", 2) from error
 
 
 def _is_of_a_proxy(error: DatabaseError) -> bool:

@@ -9,7 +9,7 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal, NamedTuple
 
 from spine.failpoint import FAIL_POINTS
@@ -90,7 +90,7 @@ class Machine:
         self._collectors = ("run",) if mode == "embedded" else COLLECTORS
         now_ms = time.time_ns() // 1_000_000
         shops = [Shop(site, seed, now_ms) for site in SITES]
-        self.clients = Clients(house, self._collectors, shops, self.truth, seed)
+        self._clients = Clients(house, self._collectors, shops, self.truth, seed)
         self.rounds = 0
         self._tallied = 0
 
@@ -98,20 +98,31 @@ class Machine:
         """Let these faults happen, in this order, and check after every few of them."""
         try:
             for start in range(0, len(faults), check_every):
-                self.clients.start()
+                self._clients.start()
                 await self._strike(faults[start : start + check_every])
-                judged = await self.check()
+                judged = await self._check()
                 self._say(f"{self._mode}: {self.rounds} rounds, {judged._asdict()}")
             return await self._calm()
         finally:
-            await self.clients.stop()
+            await self._clients.stop()
+
+    async def endure(self, happens: Callable[["Machine"], Awaitable[None]]) -> Judgement:
+        """Let something happen around the house under traffic, then check."""
+        try:
+            self._clients.start()
+            await happens(self)
+            judged = await self._check()
+            self._say(f"{self._mode}: {judged._asdict()}")
+            return judged
+        finally:
+            await self._clients.stop()
 
     async def _calm(self) -> Judgement:
         """Go on for a while with nobody dying: now every tally must be there, and only once."""
         started_at, before = time.time(), self._tallied
-        self.clients.start()
+        self._clients.start()
         await asyncio.sleep(_CALM_S)
-        after = await self.check()
+        after = await self._check()
         fewest, most = self.truth.tally_bounds(started_at)
         told = after.tallied - before
         assert fewest <= told <= most, f"tallies rose by {told}, not {fewest} to {most}"
@@ -131,9 +142,9 @@ class Machine:
         for fault in faults:
             started = time.monotonic()
             if fault.kind == "point":
-                await self._die_at(role, fault.point)
+                await self.die_at(role, fault.point)
             else:
-                await self._rise(role)
+                await self.rise(role)
                 await asyncio.sleep(self._chance.uniform(0.1, 2.0))
             if fault.kind == "sleep":
                 await self._sleep(role)
@@ -144,9 +155,10 @@ class Machine:
                 f"  {self._mode} {role}: {fault.point or fault.kind}"
                 f" in {time.monotonic() - started:.1f} s"
             )
-        await self._rise(role)
+        await self.rise(role)
 
-    async def _die_at(self, role: str, point: str) -> None:
+    async def die_at(self, role: str, point: str) -> None:
+        """Start a process so that it dies at a fail point, and return when it has."""
         await self._end(role, signal.SIGKILL)
         alive = await self._start(role, point)
         process = self._house.running[role].popen
@@ -191,16 +203,16 @@ class Machine:
             return False
         return True
 
-    async def _rise(self, role: str) -> None:
+    async def rise(self, role: str) -> None:
+        """Start a process that has died."""
         if self._house.running[role].popen.poll() is not None:
             await asyncio.to_thread(self._house.start, role)
 
-    async def check(self) -> Judgement:
-        """Stop the clients, let everything land and compare."""
-        await self.clients.stop()
+    async def _check(self) -> Judgement:
+        await self._clients.stop()
         for role in self._collectors:  # so that all tallies are on the log
             await self._end(role, signal.SIGTERM)
-            await self._rise(role)
+            await self.rise(role)
         await asyncio.to_thread(settle, self._house, self._processor)
         judged = await check(self._house, self.truth)
         self._tallied = judged.tallied

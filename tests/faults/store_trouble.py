@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.faults.machine import Machine
-from tests.faults.oracle import Judgement
 from tests.faults.store_proxy import FAILING, Mood, StoreProxy
+from tests.faults.truth import Truth
 from tests.flow.houses import House
 
 _WITHIN_S = 60
@@ -29,49 +29,46 @@ class StoreTrouble:
     """One processor whose store has moods."""
 
     def __init__(
-        self, machine: Machine, house: House, proxy: StoreProxy, say: Callable[[str], None]
+        self, house: House, proxy: StoreProxy, hold: Hold, say: Callable[[str], None]
     ) -> None:
-        self._machine = machine
         self._proxy = proxy
+        self._hold = hold
         self._say = say
         self._process = house.running["process"]
         self._admin = f"http://{house.addresses['process admin']}"
 
-    async def go(self, hold: Hold) -> Judgement:
-        """Let the store have every mood, then compare."""
-        self._machine.clients.start()
+    async def happen(self, machine: Machine) -> None:
+        """Let the store have every mood."""
         await self._moves_on()
         before_bytes = self._resident_bytes()
         lag = await self._lag()
         for mood, sentence in FAILING.items():
-            await self._fail(mood, sentence, hold.seconds)
-            if hold.each_alone:
+            await self._fail(mood, sentence, machine.truth)
+            if self._hold.each_alone:
                 await self._recover(lag)
-        if not hold.each_alone:
+        if not self._hold.each_alone:
             await self._recover(lag)
         for mood in _SHAKY:
             self._say(f"  store: {mood}")
             self._proxy.be(mood)
-            await asyncio.sleep(hold.seconds)
+            await asyncio.sleep(self._hold.seconds)
             self._proxy.be("clear")
             await self._moves_on()
         grown = self._resident_bytes() - before_bytes
         assert grown < _GROWS_BY_BYTES, f"the processor has grown by {grown} bytes"
-        judged = await self._machine.check()
         self._is_alive()
-        return judged
 
-    async def _fail(self, mood: Mood, sentence: str, hold_s: float) -> None:
+    async def _fail(self, mood: Mood, sentence: str, truth: Truth) -> None:
         """Nothing is consumed, /readyz tells why, and collectors go on."""
         self._say(f"  store: {mood}")
         self._proxy.be(mood)
         await _until(lambda: self._says(sentence), f"/readyz does not tell of {mood}")
-        acknowledged = len(self._machine.truth.acknowledged)
+        acknowledged = len(truth.acknowledged)
         reached = await self._figure("beleg_ledger_offset")
-        await asyncio.sleep(hold_s)
+        await asyncio.sleep(self._hold.seconds)
         assert await self._says(sentence)
         assert await self._figure("beleg_ledger_offset") == reached
-        assert len(self._machine.truth.acknowledged) > acknowledged
+        assert len(truth.acknowledged) > acknowledged
 
     async def _recover(self, lag: float) -> None:
         async def grows() -> bool:

@@ -20,5 +20,5 @@ async def test_whatever_ails_the_store_processors_wait_and_then_nothing_is_missi
             tmp_path, kafka_broker, SETTINGS, (*COLLECTORS, "process"), proxy.before
         ) as house,
     ):
-        machine = Machine("kafka", house, 1, print)
-        await StoreTrouble(machine, house, proxy, print).go(Hold(0.5, each_alone=False))
+        trouble = StoreTrouble(house, proxy, Hold(0.5, each_alone=False), print)
+        await Machine("kafka", house, 1, print).endure(trouble.happen)
