@@ -5,6 +5,7 @@ tallies, finish the current batch; the backlog stays on the log.
 """
 
 import asyncio
+import contextlib
 import gc
 import os
 import socket
@@ -32,7 +33,7 @@ from spine.errors import Misconfigured, Unavailable
 from spine.kafka_log import KafkaLog
 from spine.kafka_read import Pace
 from spine.kafka_topic import KafkaTopic
-from spine.log import Appends, Log
+from spine.log import Appends, Bounds, Log
 from spine.metrics import Metrics
 from spine.runtime import listen, locked, until_stopped
 from spine.settings import LogSettings, Settings, StoreSettings
@@ -198,6 +199,7 @@ class House:
         self._checks.append(store.ready)
         self._admin.open_books(log, log_id, store)
         processor = Processor(log, log_id, store, sites_of(settings.sites), self._metrics)
+        self._checks.append(processor.ready)
         processing = self._start(processor.run())
         measuring = self._start(self._measure(log, log_id, store))
         rebuilding = self._start(self._renew(store, processor.turn))
@@ -248,19 +250,27 @@ class House:
             _logger.info("rebuild", table=step.table, done=step.done, total=step.total)
 
     async def _measure(self, log: Log, log_id: str, store: Store) -> None:
-        group = self._settings.log.group
+        reached: dict[int, int] = {}
         while True:
             try:
                 bounds = await log.bounds()
-                ends = await ledger.positions(store, log_id, list(bounds))
-                for partition, bound in bounds.items():
-                    label = str(partition)
-                    self._metrics.log_end_offset.labels(label).set(bound.end)
-                    lag = max(0, bound.end - ends[partition].offset)
-                    self._metrics.log_lag.labels(group, label).set(lag)
             except Unavailable as trouble:
                 _logger.warning("lag is unknown", why=trouble.what)
+            else:
+                # While the store is away the ledger stands still and the log goes on.
+                with contextlib.suppress(Unavailable):
+                    ends = await ledger.positions(store, log_id, list(bounds))
+                    reached = {partition: end.offset for partition, end in ends.items()}
+                self._show_lag(bounds, reached)
             await asyncio.sleep(_LAG_EVERY_S)
+
+    def _show_lag(self, bounds: Mapping[int, Bounds], reached: Mapping[int, int]) -> None:
+        for partition, bound in bounds.items():
+            label = str(partition)
+            self._metrics.log_end_offset.labels(label).set(bound.end)
+            if partition in reached:
+                lag = max(0, bound.end - reached[partition])
+                self._metrics.log_lag.labels(self._settings.log.group, label).set(lag)
 
     async def _drain(self) -> int:
         self._admin.draining = True

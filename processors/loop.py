@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 import structlog
 
@@ -22,6 +23,12 @@ from spine.metrics import Metrics
 from spine.store import Store, packed
 
 _logger = structlog.get_logger()
+_FORGETS_AFTER_S = 60.0
+
+
+class _Setback(NamedTuple):
+    trouble: Unavailable
+    at_s: float
 
 
 class Processor:
@@ -36,6 +43,7 @@ class Processor:
         self._sites = sites
         self._metrics = metrics
         self._in_batch = asyncio.Lock()
+        self._setback: _Setback | None = None
 
     async def run(self) -> None:
         """Process for ever; what is away is waited for, nothing is dropped. Raises: Misconfigured
@@ -44,13 +52,23 @@ class Processor:
             try:
                 async for batch in self._log.batches(self._resume):
                     async with self._in_batch:
-                        await self._process(batch)
+                        await self._attempt(batch)
             except Unavailable as trouble:
                 self._metrics.store_failures.inc()
                 _logger.warning(
                     "processor waits", why=trouble.what, retry_in_s=trouble.retry_after_s
                 )
                 await asyncio.sleep(trouble.retry_after_s)
+
+    async def ready(self) -> None:
+        """Return unless the last batch failed and is still to be done. Raises: Unavailable.
+
+        A store that answers may still not take rows. What failed is tried again within seconds,
+        here, or by another member of the group: then nothing is heard of it here any more."""
+        if self._setback is not None:
+            trouble, at_s = self._setback
+            if self._in_batch.locked() or time.monotonic() - at_s < _FORGETS_AFTER_S:
+                raise Unavailable(trouble.what, trouble.retry_after_s)
 
     @property
     def turn(self) -> asyncio.Lock:
@@ -64,6 +82,14 @@ class Processor:
 
     async def _resume(self, partitions: Sequence[int]) -> Mapping[int, int]:
         return await ledger.resume(self._store, self._log, self._log_id, partitions)
+
+    async def _attempt(self, batch: Batch) -> None:
+        try:
+            await self._process(batch)
+        except Unavailable as trouble:
+            self._setback = _Setback(trouble, time.monotonic())
+            raise
+        self._setback = None
 
     async def _process(self, batch: Batch) -> None:
         started = time.monotonic()

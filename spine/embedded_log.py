@@ -13,7 +13,6 @@ Invariants:
 
 import asyncio
 import contextlib
-import os
 import queue
 import sqlite3
 import threading
@@ -22,17 +21,11 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from spine.embedded_file import bounds, connect, fullness, prepare
 from spine.errors import Misconfigured, Unavailable
 from spine.failpoint import reach
 from spine.log import Batch, Bounds, Entry, Range, Record, Resume
 
-_SCHEMA_VERSION = 1
-_DDL = """
-CREATE TABLE records (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, value BLOB NOT NULL, appended_ms INTEGER NOT NULL
-);
-CREATE TABLE about (log_id TEXT NOT NULL, committed INTEGER NOT NULL);
-"""
 _SWEEP_EVERY_S = 1.0
 _SWEEP_ROWS = 50_000
 _QUEUE_APPENDS = 20_000
@@ -71,7 +64,7 @@ class EmbeddedLog:
         self._appended = asyncio.Event()
         self._full: str | None = None
         self._loop = asyncio.get_running_loop()
-        self._reader = _connect(path)
+        self._reader = connect(path)
         self._reading = threading.Lock()
         self._writer = threading.Thread(target=self._write, name="embedded-log", daemon=True)
         self._writer.start()
@@ -88,7 +81,7 @@ class EmbeddedLog:
     ) -> "EmbeddedLog":
         """Open the log at `path`, making it if there is none. Raises: Misconfigured."""
         try:
-            log_id = await asyncio.to_thread(_prepare, path)
+            log_id = await asyncio.to_thread(prepare, path)
         except (OSError, sqlite3.Error) as error:
             raise Misconfigured("data_dir", f"the log {path} cannot be opened: {error}") from error
         return cls(path, log_id, batch_records, batch_wait_ms, max_bytes, retention_s)
@@ -142,7 +135,7 @@ class EmbeddedLog:
 
     def _bounds(self) -> Bounds:
         with self._reading:
-            return _bounds(self._reader)
+            return bounds(self._reader)
 
     async def read(self, partition: int, offset: int, limit: int) -> Sequence[Record]:
         """Answer with up to `limit` records from `offset` on, without waiting."""
@@ -170,7 +163,7 @@ class EmbeddedLog:
         self._reader.close()
 
     def _write(self) -> None:
-        connection = _connect(self._path)
+        connection = connect(self._path)
         connection.execute("PRAGMA synchronous = FULL")
         swept_at = 0.0
         stopping = False
@@ -199,9 +192,9 @@ class EmbeddedLog:
 
     def _make_room(self, connection: sqlite3.Connection) -> None:
         """Find out whether the log is full, and whether what has landed can go."""
-        self._full = _fullness(connection, self._max_bytes)
+        self._full = fullness(connection, self._max_bytes)
         if self._full is not None and self._sweep(connection, 0):
-            self._full = _fullness(connection, self._max_bytes)
+            self._full = fullness(connection, self._max_bytes)
 
     def _append_all(
         self, connection: sqlite3.Connection, appends: Sequence[_Append]
@@ -247,44 +240,3 @@ def _settle(done: asyncio.Future[None], error: Exception | None) -> None:
         done.set_result(None)
     else:
         done.set_exception(error)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
-    connection.execute("PRAGMA journal_mode = WAL")
-    return connection
-
-
-def _prepare(path: Path) -> str:
-    with contextlib.closing(_connect(path)) as connection:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            connection.executescript(f"BEGIN; {_DDL} PRAGMA user_version = {_SCHEMA_VERSION};")
-            connection.execute("INSERT INTO about VALUES (?, 0)", (os.urandom(8).hex(),))
-            connection.execute("COMMIT")
-        elif version > _SCHEMA_VERSION:
-            raise Misconfigured(
-                "data_dir", f"the log {path} was made by a newer version; run that version"
-            )
-        (log_id,) = connection.execute("SELECT log_id FROM about").fetchone()
-    return str(log_id)
-
-
-def _bounds(connection: sqlite3.Connection) -> Bounds:
-    ((first, last),) = connection.execute("SELECT min(id), max(id) FROM records").fetchall()
-    if last is None:
-        row = connection.execute(
-            "SELECT seq FROM sqlite_sequence WHERE name = 'records'"
-        ).fetchone()
-        end = row[0] if row else 0
-        return Bounds(end, end)
-    return Bounds(first - 1, last)
-
-
-def _fullness(connection: sqlite3.Connection, max_bytes: int) -> str | None:
-    (pages,) = connection.execute("PRAGMA page_count").fetchone()
-    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
-    (size,) = connection.execute("PRAGMA page_size").fetchone()
-    if (pages - free) * size < max_bytes:
-        return None
-    return f"the embedded log has reached log.max_bytes ({max_bytes})"

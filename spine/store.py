@@ -1,14 +1,11 @@
 """The store: one class over clickhouse-connect, ClickHouse over HTTP or chDB in this process.
 
 The same SQL runs on both. Every insert is idempotent by its rows, because the driver may repeat one
-after a lost connection, and because a batch may be landed again after a crash. Drivers' exceptions
-end here: what may pass is `Unavailable`, what an operator must mend is `Misconfigured`, and what is
-left is a bug.
+after a lost connection, and because a batch may be landed again after a crash.
 """
 
 import asyncio
 import base64
-import contextlib
 import importlib.resources
 import re
 import tempfile
@@ -19,13 +16,10 @@ from urllib.parse import unquote, urlsplit
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import (
-    DatabaseError,
-    OperationalError,
-    ProgrammingError,
-)
+from clickhouse_connect.driver.exceptions import DatabaseError, ProgrammingError
 
 from spine.errors import Misconfigured, Unavailable
+from spine.store_trouble import brief, translated
 
 Row = tuple[Any, ...]
 T = TypeVar("T")
@@ -41,12 +35,6 @@ _SETTINGS = {
     "max_partitions_per_insert_block": 0,  # a backfill reaches over years of days
     "max_query_size": 1 << 28,  # the keys a batch touched travel inside the statement
 }
-# Codes that a running server gives and takes back by itself: time-outs, memory, too many parts,
-# read-only, disk full, network, keeper. Source: ClickHouse, src/Common/ErrorCodes.cpp.
-_PASSING = frozenset(
-    {3, 23, 74, 75, 76, 159, 164, 173, 198, 202, 203, 204, 209, 210, 216, 225, 236, 241, 242, 243}
-    | {252, 279, 285, 286, 319, 342, 364, 394, 425, 439, 499, 516, 574, 693, 700, 735, 999, 1000}
-)
 _UNKNOWN_DATABASE = 81
 _MIGRATIONS = "spine.tables"
 _STATEMENT_END = re.compile(r";[ \t]*\n")
@@ -108,7 +96,7 @@ class Store:
             "send_receive_timeout": 300,
         }
         try:
-            with _translated():
+            with translated():
                 if makes:
                     first = clickhouse_connect.get_client(**options, database="default")
                     first.command(f"CREATE DATABASE IF NOT EXISTS {database}")
@@ -122,7 +110,7 @@ class Store:
             what = f"store.url: no ClickHouse answers at {where} ({trouble.what})"
             raise Unavailable(what, 5) from trouble
         except DatabaseError as error:
-            why = f"the server does not let us in: {_brief(error)}"
+            why = f"the server does not let us in: {brief(error)}"
             if getattr(error, "code", None) == _UNKNOWN_DATABASE:
                 why = f"there is no database {database} yet: run `beleg migrate`"
             raise Misconfigured("store.url", why) from error
@@ -136,7 +124,7 @@ class Store:
         host, port = address.rsplit(":", 1)
 
         def connect() -> Client:
-            with _translated():
+            with translated():
                 return clickhouse_connect.get_client(
                     host=host.strip("[]"),
                     port=int(port),
@@ -178,7 +166,7 @@ class Store:
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         def guarded() -> T:
-            with _translated():
+            with translated():
                 return work()
 
         return await asyncio.to_thread(guarded)
@@ -280,19 +268,3 @@ def _use_temporary(path: Path) -> None:
         if not leftover.is_dir():
             leftover.unlink()
     tempfile.tempdir = str(path)
-
-
-@contextlib.contextmanager
-def _translated() -> Any:
-    try:
-        yield
-    except OperationalError as error:
-        raise Unavailable(f"the store cannot be reached: {_brief(error)}", 2) from error
-    except DatabaseError as error:
-        if getattr(error, "code", None) in _PASSING:
-            raise Unavailable(f"the store cannot take this now: {_brief(error)}", 2) from error
-        raise
-
-
-def _brief(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.faults.machine import COLLECTORS, PROCESSORS, Machine, drawn, points
+from tests.faults.sites import SETTINGS
 from tests.flow.houses import embedded_house, kafka_house
 from tests.kafka_broker import running_broker
 
@@ -36,11 +37,13 @@ def _run(mode: str, rounds: int, seed: int) -> bool:
     directory = Path(tempfile.mkdtemp(prefix="beleg-faults-"))
     with ExitStack() as stack:
         if mode == "embedded":
-            house = stack.enter_context(embedded_house(directory, "log.retention_s = 0"))
+            house = stack.enter_context(
+                embedded_house(directory, f"log.retention_s = 0\n{SETTINGS}")
+            )
         else:
             broker = stack.enter_context(running_broker())
             roles = (*COLLECTORS, *PROCESSORS)
-            house = stack.enter_context(kafka_house(directory, broker, "", roles))
+            house = stack.enter_context(kafka_house(directory, broker, SETTINGS, roles))
         machine = Machine(mode, house, seed, _say)
         try:
             asyncio.run(machine.go(drawn(mode, rounds, seed), _CHECK_EVERY))

@@ -1,4 +1,4 @@
-"""Clients that send a shop's parcels to whichever collector answers, and note what happened."""
+"""Clients that send the shops' parcels to whichever collector answers, and note what happened."""
 
 import asyncio
 import random
@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 import aiohttp
 import orjson
 
-from tests.faults.shop import Parcel, Shop
+from tests.faults.parcel import Parcel
+from tests.faults.shop import Shop
 from tests.faults.truth import Attempt, Truth
-from tests.flow.houses import BROWSER_KEY, ORIGIN, SERVER_KEY, House
+from tests.flow.houses import House
 
 _CLIENTS = 4
 _PAUSE_S = 0.03
@@ -21,11 +22,16 @@ class Clients:
     """Several clients at once; started and stopped around a check."""
 
     def __init__(
-        self, house: House, collectors: Sequence[str], shop: Shop, truth: Truth, seed: int
+        self,
+        house: House,
+        collectors: Sequence[str],
+        shops: Sequence[Shop],
+        truth: Truth,
+        seed: int,
     ) -> None:
         self._house = house
         self._collectors = collectors
-        self._shop = shop
+        self._shops = shops
         self._truth = truth
         self._chance = random.Random(seed)
         self._tasks: list[asyncio.Task[None]] = []
@@ -46,7 +52,7 @@ class Clients:
         timeout = aiohttp.ClientTimeout(total=_ANSWER_WITHIN_S)
         async with aiohttp.ClientSession(timeout=timeout) as session:
             while True:
-                await self._deliver(session, self._shop.parcel())
+                await self._deliver(session, self._chance.choice(self._shops).parcel())
                 await asyncio.sleep(_PAUSE_S)
 
     async def _deliver(self, session: aiohttp.ClientSession, parcel: Parcel) -> None:
@@ -77,14 +83,14 @@ class Clients:
 
 
 def _url(address: str, parcel: Parcel) -> str:
-    query = f"?key={BROWSER_KEY}" if parcel.channel == "browser" else ""
+    query = f"?key={parcel.site.browser_key}" if parcel.channel == "browser" else ""
     return f"http://{address}/v1/events{query}"
 
 
 def _headers(parcel: Parcel) -> Mapping[str, str]:
     if parcel.channel == "browser":
-        return {"Origin": ORIGIN, "Content-Type": "text/plain"}
-    return {"Authorization": f"Bearer {SERVER_KEY}", "Content-Type": "application/json"}
+        return {"Origin": parcel.site.origin, "Content-Type": "text/plain"}
+    return {"Authorization": f"Bearer {parcel.site.server_key}", "Content-Type": "application/json"}
 
 
 def _agree(parcel: Parcel, answer: Mapping[str, object]) -> None:

@@ -16,6 +16,7 @@ from spine.failpoint import FAIL_POINTS
 from tests.faults.clients import Clients
 from tests.faults.oracle import Judgement, check, settle
 from tests.faults.shop import Shop
+from tests.faults.sites import SITES
 from tests.faults.truth import Truth
 from tests.flow.houses import House
 
@@ -90,8 +91,9 @@ class Machine:
         self._say = say
         self.truth = Truth()
         self._collectors = ("run",) if mode == "embedded" else COLLECTORS
-        shop = Shop(seed, time.time_ns() // 1_000_000)
-        self._clients = Clients(house, self._collectors, shop, self.truth, seed)
+        now_ms = time.time_ns() // 1_000_000
+        shops = [Shop(site, seed, now_ms) for site in SITES]
+        self._clients = Clients(house, self._collectors, shops, self.truth, seed)
         self.rounds = 0
         self._tallied = 0
 

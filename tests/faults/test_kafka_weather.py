@@ -5,13 +5,14 @@ from pathlib import Path
 from tests.faults import weather
 from tests.faults.cutting_proxy import cutting_proxy
 from tests.faults.machine import COLLECTORS, PROCESSORS, Machine
+from tests.faults.sites import SETTINGS
 from tests.flow.houses import kafka_house
 from tests.kafka_broker import Broker, free_ports, nodes, running_broker
 from tests.kafka_cluster import running_cluster
 
 SEED = 2
 _ROLES = (*COLLECTORS, *PROCESSORS)
-_QUICK = "log.append_deadline_ms = 2000\nlog.spill_after_ms = 300"
+_QUICK = f"log.append_deadline_ms = 2000\nlog.spill_after_ms = 300\n{SETTINGS}"
 
 
 async def test_a_broker_that_dies_or_freezes_costs_nothing_even_where_collectors_die(

@@ -5,10 +5,13 @@ Independent of the product: nothing of it is read from the store or the log.
 
 import json
 import time
+from collections.abc import Mapping
+from datetime import date, datetime
 from pathlib import Path
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
-from tests.faults.shop import Parcel
+from tests.faults.parcel import Parcel
 from tests.flow.happenings import Happening
 
 TALLY_FLUSH_S = 10.0
@@ -62,6 +65,17 @@ class Truth:
             if _turned_away(attempt)
         )
 
+    def days_of_receipt(self, zone: ZoneInfo) -> Mapping[str, set[date]]:
+        """Give the days on which each event may have been received first."""
+        days: dict[str, set[date]] = {}
+        for attempt in self.attempts:
+            moments = (attempt.sent_at, attempt.answered_at)
+            on = {datetime.fromtimestamp(moment, zone).date() for moment in moments}
+            for saying in attempt.parcel.sayings:
+                if saying.told is not None:
+                    days.setdefault(saying.told.identity, set()).update(on)
+        return days
+
     def tally_bounds(self, since: float = 0.0) -> tuple[int, int]:
         """Give the fewest and the most refusals and drops that the store may count of it."""
         attempts = [attempt for attempt in self.attempts if attempt.sent_at >= since]
@@ -87,7 +101,8 @@ class Truth:
         with path.open("w") as file:
             for attempt in self.attempts:
                 told = [saying.body for saying in attempt.parcel.sayings]
-                line = {**attempt._asdict(), "parcel": told, "channel": attempt.parcel.channel}
+                site, channel, _ = attempt.parcel
+                line = {**attempt._asdict(), "parcel": told, "site": site.name, "channel": channel}
                 file.write(json.dumps(line) + "\n")
 
 

@@ -17,9 +17,9 @@ DAY_MS = 24 * HOUR_MS
 
 
 class Order(NamedTuple):
-    """What an event says about an order; `prices` are items of quantity 1."""
+    """What an event says about an order or a lead; `prices` are items of quantity 1."""
 
-    transaction_id: str
+    transaction_id: str | None
     value: str | None = None
     currency: str | None = "EUR"
     prices: tuple[str | None, ...] = ()
@@ -28,7 +28,9 @@ class Order(NamedTuple):
 
 
 class Happening(NamedTuple):
-    """One event of one site, as one kind of key reported it."""
+    """One event of one site, as one kind of key reported it.
+
+    Shape: `campaign` is source and medium, and the campaign's name if it has one."""
 
     site: str
     name: str
@@ -38,7 +40,7 @@ class Happening(NamedTuple):
     anonymous_id: str | None = None
     user_id: str | None = None
     path: str | None = "/"
-    campaign: tuple[str, str] | None = None
+    campaign: tuple[str, ...] | None = None
     order: Order | None = None
     received_on: int = 19_800
     flags: tuple[str, ...] = ()
@@ -67,8 +69,9 @@ class Happening(NamedTuple):
     def page_url(self) -> str:
         if self.path is None:
             return ""
-        tagged = "?utm_source={}&utm_medium={}".format(*self.campaign) if self.campaign else ""
-        return f"https://{self.site}.example{self.path}{tagged}"
+        tags = zip(("utm_source", "utm_medium", "utm_campaign"), self.campaign or (), strict=False)
+        query = "&".join(f"{name}={value}" for name, value in tags)
+        return f"https://{self.site}.example{self.path}{'?' if query else ''}{query}"
 
 
 def record(told: Happening) -> EventRecord:

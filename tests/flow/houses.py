@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -202,12 +202,16 @@ def kafka_house(
     broker: Broker | Cluster,
     extra: str = "",
     roles: tuple[str, ...] = ("collect", "process"),
+    before: Callable[[Server], Server] = lambda server: server,
 ) -> Iterator[House]:
-    """`beleg collect` and `beleg process` on a real Kafka and the ClickHouse HTTP protocol."""
+    """`beleg collect` and `beleg process` on a real Kafka and the ClickHouse HTTP protocol.
+
+    What `before` gives stands between them and the store."""
     topic = f"collected-{uuid.uuid4().hex[:8]}"
     config = directory / "beleg.toml"
     with ExitStack() as stack:
         server = stack.enter_context(started(directory / "server", "--writable"))
+        reached = before(server)
         config.write_text(
             f"""data_dir = "{directory / "data"}"
 collector.listen = "127.0.0.1:0"
@@ -218,7 +222,7 @@ log.url = "kafka://{broker.servers}"
 log.topic = "{topic}"
 log.group = "{topic}"
 log.partitions = 3
-store.url = "clickhouse://{server.host}:{server.port}/beleg"
+store.url = "clickhouse://{reached.host}:{reached.port}/beleg"
 {SITE}"""
         )
         command = [sys.executable, "-m", "beleg", "--config", str(config), "migrate"]

@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import Any, NamedTuple
 
 from processors.derive import derive, touched
@@ -14,7 +13,6 @@ from spine.errors import Unavailable
 from spine.log import Batch, Range, Record
 from spine.metrics import Metrics
 from spine.store import Row, Store
-from tests.flow.derive_model import OrderState, Outcome, Session
 
 
 class DyingStore(Store):
@@ -103,37 +101,3 @@ async def enter_site(
     store: Store, site: str, currency: str = "EUR", timezone: str = "Europe/Berlin"
 ) -> None:
     await store.command(f"INSERT INTO sites VALUES ('{site}', '{currency}', '{timezone}', 0)")
-
-
-async def found(store: Store, site: str) -> Outcome:
-    """Read a site's sessions, orders and persons through the views, in the model's terms."""
-    sessions = await store.select(
-        "SELECT visitor_id, toUnixTimestamp64Milli(started_at), toUnixTimestamp64Milli(ended_at),"
-        " events, page_views, engaged, source, medium, landing_page, purchases, revenue, session_id"
-        " FROM v_sessions WHERE site = {site:String}",
-        {"site": site},
-    )
-    started = {row[-1]: row[1] for row in sessions}
-    orders = await store.select(
-        "SELECT transaction_id, toUnixTimestamp64Milli(ordered_at), currency, gross, refunded, tax,"
-        " shipping, status, verified, seen_browser, seen_server, visitor_id, session_id"
-        " FROM v_orders WHERE site = {site:String} ORDER BY transaction_id",
-        {"site": site},
-    )
-    persons: dict[str, set[tuple[str, str]]] = {}
-    for kind, name, person in await store.select(
-        "SELECT identifier_type, identifier, person_id FROM v_persons WHERE site = {site:String}",
-        {"site": site},
-    ):
-        persons.setdefault(person, set()).add((kind, name))
-    return Outcome(
-        sorted(
-            Session._make([*row[:5], bool(row[5]), *row[6:10], Decimal(row[10])])
-            for row in sessions
-        ),
-        [
-            OrderState._make([*row[:8], *map(bool, row[8:11]), row[11], started.get(row[12])])
-            for row in orders
-        ],
-        {member: frozenset(group) for group in persons.values() for member in group},
-    )

@@ -13,7 +13,8 @@ from tests.flow.derive_model import outcome
 from tests.flow.derived import own_store
 from tests.flow.door import BROWSER, CONSENT, ORIGIN, SERVER, Answer, Door, door
 from tests.flow.happenings import DAY_MS, HOUR_MS, Happening
-from tests.flow.passage import enter_site, found, process
+from tests.flow.passage import enter_site, process
+from tests.flow.views import found
 
 TODAY_MS = 1_795_341_600_000  # 2026-11-22T10:00:00Z
 MINUTE_MS = 60_000

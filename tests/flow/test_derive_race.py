@@ -8,7 +8,8 @@ import pytest
 from spine.store import Store
 from tests.flow.derive_model import outcome
 from tests.flow.happenings import DAY_MS, Happening, Order, records
-from tests.flow.passage import enter_site, found, process
+from tests.flow.passage import enter_site, process
+from tests.flow.views import found
 
 START_MS = 1_711_756_800_000
 ROUNDS = 4

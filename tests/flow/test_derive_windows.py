@@ -10,7 +10,8 @@ from processors.ledger import next_token
 from spine.store import Row, Store
 from tests.flow.derive_model import outcome
 from tests.flow.happenings import DAY_MS, Happening, records
-from tests.flow.passage import enter_site, found, process, rough_passage
+from tests.flow.passage import enter_site, process, rough_passage
+from tests.flow.views import found
 
 MIDNIGHT_MS = 1_711_756_800_000
 MINUTE_MS = 60_000

@@ -16,7 +16,8 @@ from tests.clickhouse_server import Server
 from tests.flow.derive_model import outcome
 from tests.flow.derived import happenings, land, own_store, shown, spoil
 from tests.flow.houses import SERVER_KEY, embedded_house, kafka_house
-from tests.flow.passage import DyingStore, found
+from tests.flow.passage import DyingStore
+from tests.flow.views import found
 from tests.kafka_broker import Broker
 
 

@@ -1,0 +1,62 @@
+"""The file of the embedded log: its tables, and what a connection can say of it."""
+
+import contextlib
+import os
+import sqlite3
+from pathlib import Path
+
+from spine.errors import Misconfigured
+from spine.log import Bounds
+
+_SCHEMA_VERSION = 1
+_DDL = """
+CREATE TABLE records (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, value BLOB NOT NULL, appended_ms INTEGER NOT NULL
+);
+CREATE TABLE about (log_id TEXT NOT NULL, committed INTEGER NOT NULL);
+"""
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open a connection that waits for a writer."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+    connection.execute("PRAGMA journal_mode = WAL")
+    return connection
+
+
+def prepare(path: Path) -> str:
+    """Make the file if there is none; give its log id. Raises: Misconfigured, sqlite3.Error."""
+    with contextlib.closing(connect(path)) as connection:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            connection.executescript(f"BEGIN; {_DDL} PRAGMA user_version = {_SCHEMA_VERSION};")
+            connection.execute("INSERT INTO about VALUES (?, 0)", (os.urandom(8).hex(),))
+            connection.execute("COMMIT")
+        elif version > _SCHEMA_VERSION:
+            raise Misconfigured(
+                "data_dir", f"the log {path} was made by a newer version; run that version"
+            )
+        (log_id,) = connection.execute("SELECT log_id FROM about").fetchone()
+    return str(log_id)
+
+
+def bounds(connection: sqlite3.Connection) -> Bounds:
+    """Give the first offset kept and the next one to come."""
+    ((first, last),) = connection.execute("SELECT min(id), max(id) FROM records").fetchall()
+    if last is None:
+        row = connection.execute(
+            "SELECT seq FROM sqlite_sequence WHERE name = 'records'"
+        ).fetchone()
+        end = row[0] if row else 0
+        return Bounds(end, end)
+    return Bounds(first - 1, last)
+
+
+def fullness(connection: sqlite3.Connection, max_bytes: int) -> str | None:
+    """Say why nothing more may be appended, or nothing."""
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+    (size,) = connection.execute("PRAGMA page_size").fetchone()
+    if (pages - free) * size < max_bytes:
+        return None
+    return f"the embedded log has reached log.max_bytes ({max_bytes})"

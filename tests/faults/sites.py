@@ -1,0 +1,36 @@
+"""Two sites with the same ids, but another currency and another midnight."""
+
+from typing import NamedTuple
+
+from tests.flow.houses import BROWSER_KEY, ORIGIN, SERVER_KEY
+
+
+class Site(NamedTuple):
+    """A site as its clients know it."""
+
+    name: str
+    currency: str
+    timezone: str
+    origin: str
+    browser_key: str
+    server_key: str
+
+
+SHOP = Site("shop", "EUR", "Europe/Berlin", ORIGIN, BROWSER_KEY, SERVER_KEY)
+OUTLET = Site(
+    "outlet",
+    "USD",
+    "America/St_Johns",  # three and a half hours behind UTC
+    "https://outlet.example",
+    "bk_outlet_12345678",
+    "sk_outlet_12345678",
+)
+SITES = (SHOP, OUTLET)
+SETTINGS = f"""
+sites.outlet.currency = "{OUTLET.currency}"
+sites.outlet.timezone = "{OUTLET.timezone}"
+sites.outlet.origins = ["{OUTLET.origin}"]
+sites.outlet.browser_keys = ["{OUTLET.browser_key}"]
+sites.outlet.server_keys = ["{OUTLET.server_key}"]
+"""
+"""What a house needs to know of the second site; the first one it has."""

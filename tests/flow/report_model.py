@@ -1,0 +1,245 @@
+"""What the contract's views must say beyond the derived rows: events, conversions, days.
+
+Worked out from the whole set like `derive_model`, and as independent of the product.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from tests.flow.derive_model import (
+    OrderState,
+    Outcome,
+    Person,
+    Session,
+    by_visitor,
+    distinct,
+    outcome,
+    owners_of,
+    session_of,
+    started,
+    value_of,
+)
+from tests.flow.happenings import Happening
+
+
+class EventSeen(NamedTuple):
+    name: str
+    event_id: str
+    seen_browser: bool
+    seen_server: bool
+    occurred_ms: int
+    anonymous_id: str | None
+    user_id: str | None
+    visitor: str | None
+    session_started_ms: int | None
+    person: Person | None
+    transaction_id: str | None
+
+
+class Conversion(NamedTuple):
+    conversion_id: str
+    kind: str
+    occurred_ms: int
+    person: Person | None
+    visitor: str | None
+    session_started_ms: int | None
+    value: Decimal | None
+    currency: str | None
+    verified: bool
+
+
+class Ground(NamedTuple):
+    """What a row of daily numbers is about."""
+
+    on: date
+    channel_group: str
+    source: str
+    medium: str
+    campaign: str
+    currency: str
+
+
+class Figures(NamedTuple):
+    sessions: int
+    engaged_sessions: int
+    visitors: int
+    orders: int
+    gross: Decimal
+    refunded: Decimal
+    net: Decimal
+    verified_net: Decimal
+    new_customers: int
+    leads: int
+    cvr: float | None
+    aov: float | None
+    bounce_rate: float | None
+
+
+class Report(NamedTuple):
+    outcome: Outcome
+    events: list[EventSeen]
+    conversions: list[Conversion]
+    days: Mapping[Ground, Figures]
+
+
+class _Day:
+    """The numbers of one ground, while they are collected."""
+
+    def __init__(self) -> None:
+        self.sessions: list[Session] = []
+        self.orders: list[OrderState] = []
+        self.leads = 0
+
+
+def report(on_the_log: Sequence[Happening], currency: str, zone: str) -> Report:
+    """Say what a site's views must show after these records, in log order."""
+    happened = distinct(on_the_log)
+    rows = outcome(happened, currency)
+    known = by_visitor(rows.sessions)
+    owners = owners_of(happened, rows.persons)
+    leads = _leads(happened, known, owners)
+    return Report(
+        rows,
+        sorted(_events(happened, known, owners)),
+        sorted([*map(_bought, filter(_is_bought, rows.orders)), *leads]),
+        _days(rows, leads, currency, ZoneInfo(zone)),
+    )
+
+
+def _copies(happened: Iterable[Happening]) -> list[list[Happening]]:
+    """Give the reports of each event, the browser's first."""
+    found: dict[str, list[Happening]] = defaultdict(list)
+    for told in happened:
+        found[told.event_key].append(told)
+    return [sorted(copies, key=lambda told: told.channel) for copies in found.values()]
+
+
+def _events(
+    happened: Iterable[Happening],
+    known: Mapping[str, list[Session]],
+    owners: Mapping[str, Person],
+) -> list[EventSeen]:
+    return [
+        EventSeen(
+            first.name,
+            first.event_id,
+            first.channel == "browser",
+            copies[-1].channel == "server",
+            first.at_ms,
+            first.anonymous_id,
+            first.user_id,
+            first.visitor,
+            started(session_of(first.visitor, first.at_ms, known)),
+            owners[first.visitor] if first.visitor else None,
+            first.order.transaction_id if first.order else None,
+        )
+        for copies in _copies(happened)
+        for first in copies[:1]
+    ]
+
+
+def _leads(
+    happened: Iterable[Happening],
+    known: Mapping[str, list[Session]],
+    owners: Mapping[str, Person],
+) -> list[Conversion]:
+    """Leads: time and visitor as the browser says, money as the server says."""
+    found = []
+    for copies in _copies(told for told in happened if told.name == "generate_lead"):
+        first, last = copies[0], copies[-1]
+        visitor = next((told.visitor for told in copies if told.visitor), None)
+        found.append(
+            Conversion(
+                first.event_id,
+                "lead",
+                first.at_ms,
+                owners[visitor] if visitor else None,
+                visitor,
+                started(session_of(visitor, first.at_ms, known)),
+                value_of(last),
+                last.order.currency if last.order else None,
+                last.channel == "server",
+            )
+        )
+    return found
+
+
+def _is_bought(state: OrderState) -> bool:
+    return state.ordered_ms is not None
+
+
+def _bought(state: OrderState) -> Conversion:
+    known = state.gross is not None and state.refunded is not None
+    assert state.ordered_ms is not None
+    return Conversion(
+        state.transaction_id,
+        "order",
+        state.ordered_ms,
+        state.person,
+        state.visitor,
+        state.session_started_ms,
+        (state.gross or Decimal(0)) - (state.refunded or Decimal(0)) if known else None,
+        state.currency,
+        state.verified,
+    )
+
+
+def _days(
+    rows: Outcome, leads: Iterable[Conversion], currency: str, zone: ZoneInfo
+) -> Mapping[Ground, Figures]:
+    begun = {(session.visitor, session.started_ms): session for session in rows.sessions}
+    days: dict[Ground, _Day] = defaultdict(_Day)
+
+    def ground(at_ms: int, session: Session | None, money: str) -> Ground:
+        seconds = at_ms // 1000  # a float of milliseconds could round into the next day
+        touch = ["(unattributed)"] * 4 if session is None else session[6:10]
+        return Ground._make([datetime.fromtimestamp(seconds, zone).date(), *touch, money])
+
+    for session in rows.sessions:
+        days[ground(session.started_ms, session, currency)].sessions.append(session)
+    for state in rows.orders:
+        if state.ordered_ms is not None:
+            at = begun.get((state.visitor or "", state.session_started_ms or 0))
+            days[ground(state.ordered_ms, at, state.currency)].orders.append(state)
+    for lead in leads:
+        at = begun.get((lead.visitor or "", lead.session_started_ms or 0))
+        days[ground(lead.occurred_ms, at, lead.currency or currency)].leads += 1
+    firsts = _first_orders(rows.orders)
+    return {about: _figures(day, firsts) for about, day in days.items()}
+
+
+def _first_orders(orders: Iterable[OrderState]) -> set[str]:
+    """Name each person's first order."""
+    firsts: dict[Person, tuple[int, str]] = {}
+    for state in orders:
+        if state.ordered_ms is not None and state.person is not None:
+            this = (state.ordered_ms, state.transaction_id)
+            firsts[state.person] = min(firsts.get(state.person, this), this)
+    return {transaction_id for _, transaction_id in firsts.values()}
+
+
+def _figures(day: _Day, firsts: set[str]) -> Figures:
+    sessions, orders = len(day.sessions), len(day.orders)
+    engaged = sum(session.engaged for session in day.sessions)
+    gross = sum((state.gross or Decimal(0) for state in day.orders), Decimal(0))
+    refunded = sum((state.refunded or Decimal(0) for state in day.orders), Decimal(0))
+    verified = (_bought(state).value for state in day.orders if state.verified)
+    return Figures(
+        sessions,
+        engaged,
+        len({session.visitor for session in day.sessions}),
+        orders,
+        gross,
+        refunded,
+        gross - refunded,
+        sum((value for value in verified if value is not None), Decimal(0)),
+        sum(state.transaction_id in firsts for state in day.orders),
+        day.leads,
+        orders / sessions if sessions else None,
+        float(gross) / orders if orders else None,
+        1 - engaged / sessions if sessions else None,
+    )

@@ -1,0 +1,129 @@
+"""What the views show of a site, in the model's terms."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import TypeVar
+
+from spine.store import Row, Store
+from tests.flow.derive_model import OrderState, Outcome, Person, Session
+from tests.flow.report_model import Conversion, EventSeen, Figures, Ground, Report
+
+V = TypeVar("V")
+
+_NOT_FILLED = {
+    "v_conversions": tuple(
+        f"{touch}_{part}"
+        for touch in ("first", "last")
+        for part in ("channel_group", "source", "medium", "campaign")
+    ),
+    "v_persons": ("valid_from", "valid_to"),
+    "v_kpi_daily": (
+        "cost", "clicks", "impressions", "cpa", "roas", "cac", "cpl", "ctr", "cpc",
+    ),
+}  # fmt: skip
+
+
+async def found(store: Store, site: str) -> Outcome:
+    """Read a site's sessions, orders and persons."""
+    return (await _rows(store, site))[0]
+
+
+async def shown_report(store: Store, site: str) -> Report:
+    """Read everything that the contract's views say about a site."""
+    rows, started, owners = await _rows(store, site)
+    for view, columns in _NOT_FILLED.items():
+        filled = " OR ".join(f"{column} IS NOT NULL" for column in columns)
+        assert not await _of(store, site, f"SELECT 1 FROM {view} WHERE ({filled})"), view
+    events = await _of(
+        store,
+        site,
+        "SELECT name, event_id, seen_browser, seen_server, toUnixTimestamp64Milli(occurred_at),"
+        " anonymous_id, user_id, visitor_id, session_id, person_id, transaction_id"
+        " FROM v_events WHERE true",
+    )
+    conversions = await _of(
+        store,
+        site,
+        "SELECT conversion_id, kind, toUnixTimestamp64Milli(occurred_at), person_id, visitor_id,"
+        " session_id, value, currency, verified FROM v_conversions WHERE true",
+    )
+    numbers = ", ".join((*Ground._fields[1:], *Figures._fields))
+    days = await _of(store, site, f"SELECT date, {numbers} FROM v_kpi_daily WHERE true")
+    split = len(Ground._fields)
+    assert len({row[:split] for row in days}) == len(days), "a ground has two rows"
+    return Report(
+        rows,
+        sorted(
+            EventSeen._make(
+                [*row[:2], bool(row[2]), bool(row[3]), *row[4:8], _key(started, row[8]),
+                 _key(owners, row[9]), row[10]]
+            )
+            for row in events
+        ),
+        sorted(
+            Conversion._make(
+                [*row[:3], _key(owners, row[3]), row[4], _key(started, row[5]), *row[6:8],
+                 bool(row[8])]
+            )
+            for row in conversions
+        ),
+        {Ground._make(row[:split]): Figures._make(row[split:]) for row in days},
+    )  # fmt: skip
+
+
+def _key(known: Mapping[str, V], name: str | None) -> V | None:
+    """Give what a name stands for; a name that stands for nothing is an error."""
+    return None if name is None else known[name]
+
+
+async def _of(store: Store, site: str, sql: str) -> list[Row]:
+    return await store.select(f"{sql} AND site = {{site:String}}", {"site": site})
+
+
+async def _rows(store: Store, site: str) -> tuple[Outcome, Mapping[str, int], Mapping[str, Person]]:
+    """Read the derived rows, with what session ids and person ids stand for."""
+    groups: dict[str, set[tuple[str, str]]] = {}
+    for kind, name, person in await _of(
+        store, site, "SELECT identifier_type, identifier, person_id FROM v_persons WHERE true"
+    ):
+        groups.setdefault(person, set()).add((kind, name))
+    owners = {person: frozenset(group) for person, group in groups.items()}
+    sessions = await _of(
+        store,
+        site,
+        "SELECT visitor_id, toUnixTimestamp64Milli(started_at), toUnixTimestamp64Milli(ended_at),"
+        " events, page_views, engaged, channel_group, source, medium, campaign, landing_page,"
+        " person_id, purchases, revenue, session_id, duration_s FROM v_sessions WHERE true",
+    )
+    assert all(row[15] == (row[2] - row[1]) / 1000 for row in sessions)
+    started = {row[14]: row[1] for row in sessions}
+    assert len(started) == len(sessions), "a session id stands for two sessions"
+    orders = await _of(
+        store,
+        site,
+        "SELECT transaction_id, toUnixTimestamp64Milli(ordered_at), currency, gross, refunded, tax,"
+        " shipping, status, verified, seen_browser, seen_server, visitor_id, session_id, person_id,"
+        " net FROM v_orders WHERE true",
+    )
+    for row in orders:
+        assert row[14] == (None if None in row[3:5] else row[3] - row[4]), row
+    return (
+        Outcome(
+            sorted(
+                Session._make(
+                    [*row[:5], bool(row[5]), *row[6:11], owners[row[11]], row[12], Decimal(row[13])]
+                )
+                for row in sessions
+            ),
+            sorted(
+                OrderState._make(
+                    [*row[:8], *map(bool, row[8:11]), row[11], _key(started, row[12]),
+                     _key(owners, row[13])]
+                )
+                for row in orders
+            ),
+            {member: group for group in owners.values() for member in group},
+        ),
+        started,
+        owners,
+    )  # fmt: skip
