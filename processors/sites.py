@@ -24,7 +24,11 @@ async def enter_sites(store: Store, settings: Mapping[str, SiteSettings]) -> Non
     known = {
         row[0]: row[1:] for row in await store.select("SELECT * EXCEPT updated_at FROM sites FINAL")
     }
-    ((now_ms,),) = await store.select("SELECT toUnixTimestamp64Milli(now64(3))")
+    # Above what is there: a clock that was put back must not let an older setting win.
+    ((now_ms,),) = await store.select(
+        "SELECT greatest(toUnixTimestamp64Milli(now64(3)),"
+        " toUnixTimestamp64Milli(max(updated_at)) + 1) FROM sites"
+    )
     changed = [
         (name, site.currency, site.timezone)
         for name, site in settings.items()

@@ -29,6 +29,7 @@ from spine.log import Batch, Bounds, Entry, Range, Record, Resume
 _SWEEP_EVERY_S = 1.0
 _SWEEP_ROWS = 50_000
 _QUEUE_APPENDS = 20_000
+_NO_CLOCK_MS = (1 << 63) - 1
 
 
 class _Append(NamedTuple):
@@ -219,7 +220,9 @@ class EmbeddedLog:
     @staticmethod
     def _sweep(connection: sqlite3.Connection, older_than_s: float) -> bool:
         """Delete some of the oldest rows that have landed; say whether there were any."""
-        oldest_ms = time.time_ns() // 1_000_000 - int(older_than_s * 1000)
+        # With 0 the clock has no say: put back since, it would call what has landed too young.
+        now_ms = time.time_ns() // 1_000_000 if older_than_s else _NO_CLOCK_MS
+        oldest_ms = now_ms - int(older_than_s * 1000)
         # A sweep that fails only keeps rows for longer; the next append tells what is wrong.
         reach("before the sweep")
         with contextlib.suppress(sqlite3.Error), connection:

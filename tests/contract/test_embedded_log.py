@@ -57,6 +57,18 @@ async def test_what_has_landed_makes_room_before_its_retention_ends(tmp_path: Pa
     await log.close()
 
 
+async def test_what_landed_before_the_clock_was_put_back_makes_room_too(tmp_path: Path) -> None:
+    log = await open_log(tmp_path / "log", retention_s=3600)
+    taken = await fill(log)
+    with sqlite3.connect(tmp_path / "log", timeout=30) as connection:
+        connection.execute("UPDATE records SET appended_ms = appended_ms + 7200000")
+    connection.close()
+    await log.commit(landed(taken))
+    await log.append([Entry(0, VALUE)])
+    assert (await log.bounds())[0] == (taken, taken + 1)
+    await log.close()
+
+
 async def test_a_full_log_is_ready_again_by_itself_once_something_has_landed(
     tmp_path: Path,
 ) -> None:
