@@ -16,7 +16,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import orjson
 import structlog
 
 from beleg.admin import Admin, Check
@@ -35,7 +34,7 @@ from spine.kafka_read import Pace
 from spine.kafka_topic import KafkaTopic
 from spine.log import Appends, Bounds, Log
 from spine.metrics import Metrics
-from spine.runtime import listen, locked, until_stopped
+from spine.runtime import listen, locked, tell, until_stopped
 from spine.settings import LogSettings, Settings, StoreSettings
 from spine.spill import Spill
 from spine.store import Store
@@ -131,7 +130,7 @@ class House:
             )
             self._stack.push_async_callback(admin.close)
             self.addresses["admin"] = admin.address
-            lock.write_bytes(orjson.dumps(self.addresses))
+            tell(lock, self.addresses)
             _spare_cycle_collector()
             _logger.info("ready", role=self._role, **self.addresses)
             if started is not None:

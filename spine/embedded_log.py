@@ -14,10 +14,11 @@ Invariants:
 import asyncio
 import contextlib
 import queue
+import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ _SWEEP_EVERY_S = 1.0
 _SWEEP_ROWS = 50_000
 _QUEUE_APPENDS = 20_000
 _NO_CLOCK_MS = (1 << 63) - 1
+_ROOM_BYTES = 1 << 20
 
 
 class _Append(NamedTuple):
@@ -127,15 +129,16 @@ class EmbeddedLog:
         await asyncio.to_thread(self._commit, following)
 
     def _commit(self, following: int) -> None:
-        with self._reading:
+        # One that fails keeps rows for longer than it must; the next one makes up for it.
+        with self._reading, contextlib.suppress(sqlite3.Error):
             self._reader.execute("UPDATE about SET committed = max(committed, ?)", (following,))
 
     async def bounds(self) -> Mapping[int, Bounds]:
-        """Answer with the first offset kept and the next one to come."""
+        """Answer with the first offset kept and the next one to come. Raises: Unavailable."""
         return {0: await asyncio.to_thread(self._bounds)}
 
     def _bounds(self) -> Bounds:
-        with self._reading:
+        with self._reading, _translated():
             return bounds(self._reader)
 
     async def read(self, partition: int, offset: int, limit: int) -> Sequence[Record]:
@@ -143,7 +146,7 @@ class EmbeddedLog:
         return await asyncio.to_thread(self._read, offset, limit) if partition == 0 else []
 
     def _read(self, offset: int, limit: int) -> Sequence[Record]:
-        with self._reading:
+        with self._reading, _translated():
             rows = self._reader.execute(
                 "SELECT id - 1, value, appended_ms FROM records WHERE id > ? ORDER BY id LIMIT ?",
                 (offset, limit),
@@ -179,7 +182,7 @@ class EmbeddedLog:
                 swept_at = time.monotonic()
                 self._sweep(connection, self._retention_s)
                 if self._full is not None:  # nobody may ask again while `ready` says no
-                    self._make_room(connection)
+                    self._try_again(connection)
         connection.close()
 
     def _waiting(self) -> list[_Append | None]:
@@ -190,6 +193,13 @@ class EmbeddedLog:
             while True:
                 waiting.append(self._appends.get_nowait())
         return waiting
+
+    def _try_again(self, connection: sqlite3.Connection) -> None:
+        """Find out whether an append would be taken again."""
+        # Something small may find its place on a full disk, and would prove nothing.
+        with contextlib.suppress(OSError, sqlite3.Error):
+            if shutil.disk_usage(self._path.parent).free >= _ROOM_BYTES:
+                self._make_room(connection)
 
     def _make_room(self, connection: sqlite3.Connection) -> None:
         """Find out whether the log is full, and whether what has landed can go."""
@@ -214,7 +224,8 @@ class EmbeddedLog:
                 reach("before the append's commit")
             reach("after the append's commit")
         except sqlite3.Error as error:
-            return Unavailable(f"the embedded log cannot write: {error}", 5)
+            self._full = f"the embedded log cannot write: {error}"
+            return Unavailable(self._full, 5)
         return None
 
     @staticmethod
@@ -234,6 +245,14 @@ class EmbeddedLog:
             reach("after the sweep")
             return swept.rowcount > 0
         return False
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise Unavailable(f"the embedded log cannot be read: {error}", 5) from error
 
 
 def _settle(done: asyncio.Future[None], error: Exception | None) -> None:

@@ -1,7 +1,8 @@
 """Fail points: named places around every line that writes, where a fault test ends the process.
 
 Here for the fault tests only (`make faults`). With `BELEG_FAILPOINT=name`, or `name:n` for the
-n-th time, the process is killed as by `kill -9` when it gets there; otherwise nothing happens.
+n-th time, the process is killed as by `kill -9` when it gets there, with `name:n:stop` it stands
+still as by `kill -STOP` until it is woken; otherwise nothing happens.
 """
 
 import itertools
@@ -51,11 +52,12 @@ FAIL_POINTS = (
 )
 """Every place that `reach` names, in the order of an event's way."""
 
-_NAME, _, _NTH = os.environ.get("BELEG_FAILPOINT", "").partition(":")
+_NAME, _NTH, _ACTION, *_ = f"{os.environ.get('BELEG_FAILPOINT', '')}::".split(":")
+_SIGNAL = signal.SIGSTOP if _ACTION == "stop" else signal.SIGKILL
 _times = itertools.count(1)
 
 
 def reach(name: str) -> None:
-    """End the process without any clean-up if this fail point is armed, and it is its turn."""
+    """End or stop the process on the spot if this fail point is armed, and it is its turn."""
     if name == _NAME and next(_times) == int(_NTH or 1):
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), _SIGNAL)

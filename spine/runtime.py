@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +110,14 @@ def locked(data_dir: Path, role: str) -> Iterator[Path]:
         yield path
     finally:
         os.close(descriptor)
+
+
+def tell(lock: Path, addresses: Mapping[str, str]) -> None:
+    """Write into a held lock where its process listens. Raises: Misconfigured."""
+    try:
+        lock.write_bytes(orjson.dumps(addresses))
+    except OSError as error:
+        raise Misconfigured("data_dir", f"{lock} cannot be written: {error.strerror}") from error
 
 
 def held(data_dir: Path, role: str) -> dict[str, str] | None:

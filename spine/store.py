@@ -62,9 +62,9 @@ class Store:
     @classmethod
     def _open_embedded(cls, data_dir: Path) -> "Store":
         path = data_dir.resolve() / "store"
-        path.mkdir(parents=True, exist_ok=True)
-        _use_temporary(data_dir.resolve() / "tmp")
         try:
+            path.mkdir(parents=True, exist_ok=True)
+            _use_temporary(data_dir.resolve() / "tmp")
             writer = clickhouse_connect.get_client(dsn=f"chdb://{path}")
             writer.command(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
             clients = [
@@ -77,6 +77,10 @@ class Store:
             raise Misconfigured(
                 "data_dir",
                 f"the store {path} cannot be opened, is another process using it? {error}",
+            ) from error
+        except OSError as error:
+            raise Misconfigured(
+                "data_dir", f"{data_dir} cannot be written: {error.strerror}"
             ) from error
         writer.close()
         return cls(clients[0], clients[1], path)

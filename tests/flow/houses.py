@@ -88,7 +88,7 @@ class House:
         self.running: dict[str, Process] = {role: self._process(role, {}) for role in roles}
         self.addresses: dict[str, str] = {}
         for role in roles:
-            self._note(role)
+            self.note(role)
 
     def _process(self, role: str, env: Mapping[str, str]) -> Process:
         command, _, number = role.partition("-")
@@ -96,7 +96,8 @@ class House:
             env = {**env, "BELEG__DATA_DIR": str(self.config.parent / f"data-{number}")}
         return Process(self.config, command, env=env)
 
-    def _note(self, role: str) -> None:
+    def note(self, role: str) -> None:
+        """Return when a process is ready, knowing where it listens."""
         told = self.running[role].ready()
         for name in ("collector", "store"):
             if name in told:
@@ -107,10 +108,15 @@ class House:
     def url(self) -> str:
         return f"http://{self.addresses['collector']}"
 
-    def start(self, role: str, env: Mapping[str, str] | None = None) -> Process:
-        self.running[role] = self._process(role, env or {})
-        self._note(role)
+    def launch(self, role: str, env: Mapping[str, str]) -> Process:
+        """Start a process without waiting for it."""
+        self.running[role] = self._process(role, env)
         return self.running[role]
+
+    def start(self, role: str, env: Mapping[str, str] | None = None) -> Process:
+        process = self.launch(role, env or {})
+        self.note(role)
+        return process
 
     def run(
         self, *arguments: str, check: bool = True, env: Mapping[str, str] | None = None
