@@ -17,6 +17,7 @@ import uvloop
 from beleg import audit as auditing
 from beleg import check as checks
 from beleg import commands
+from beleg import ledger as books
 from beleg import rebuild as rebuilding
 from beleg.house import House
 from beleg.run_demo import demo_settings, show_demo
@@ -166,7 +167,7 @@ def ledger(settings: Callable[[], Settings], as_json: bool) -> None:
     Pending is what is not in the ledger yet. Lost is an alarm: the log dropped it unread. Exit 1
     when a record has no fate or two, or when something was lost.
     """
-    sys.exit(_run(commands.ledger(settings(), click.echo, as_json=as_json)))
+    sys.exit(_run(books.ledger(settings(), click.echo, as_json=as_json)))
 
 
 @cli.command()
@@ -179,7 +180,7 @@ def trace(settings: Callable[[], Settings], event_id: str, as_json: bool) -> Non
     Its copies on the log and their fates, the rule that let it stay, its session, order and person.
     Exit 1 when nothing has landed under that id.
     """
-    sys.exit(_run(commands.trace(settings(), event_id, click.echo, as_json=as_json)))
+    sys.exit(_run(books.trace(settings(), event_id, click.echo, as_json=as_json)))
 
 
 @cli.command()

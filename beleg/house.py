@@ -22,7 +22,7 @@ from beleg.admin import Admin, Check
 from collector.app import Collector
 from collector.source import Sources
 from collector.tally import Tallies, flush_for_ever
-from processors import ledger
+from processors import ledger, logs
 from processors.loop import Processor
 from processors.rebuild import is_due, rebuild
 from processors.sites import enter_sites, sites_of
@@ -170,10 +170,10 @@ class House:
         self._stack.push_async_callback(store.close)
         if store.path is not None:
             await store.migrate(lambda what: _logger.info("migrate", step=what))
-            log_id = await ledger.register(store, log, own_log_id(log))
+            log_id = await logs.register(store, log, own_log_id(log))
         else:
             await store.check_version()
-            log_id = await ledger.log_id_of(store, log, own_log_id(log))
+            log_id = await logs.log_id_of(store, log, own_log_id(log))
         await enter_sites(store, settings.sites)
         self._checks.append(store.ready)
         self._admin.open_books(log, log_id, store)

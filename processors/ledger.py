@@ -1,7 +1,7 @@
-"""The ledger: which positions of the log have landed, and whether every one has a fate.
+"""The ledger: which positions of the log have landed, and where to read on.
 
 A line is an offset range. Lines may overlap (a processor that slept past its time lands again):
-what counts is the end of the contiguous lines, and one fate per position.
+what counts is the end of the contiguous lines.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,11 +9,8 @@ from typing import NamedTuple
 
 from spine.digest import record_digest
 from spine.errors import Misconfigured
-from spine.log import Batch, Bounds, Log
+from spine.log import Batch, Log
 from spine.store import Store, refuse_newer_rows
-
-FATES = ("stored", "duplicate", "rejected", "erased", "control")
-"""What may become of a position that the processors have passed, in the order it is shown."""
 
 
 class Position(NamedTuple):
@@ -21,69 +18,6 @@ class Position(NamedTuple):
 
     offset: int
     digest: bytes | None
-
-
-class Balance(NamedTuple):
-    """The balance of one partition.
-
-    Shape: `appended = sum(fates) + lost + pending` when `unbalanced` is None; otherwise that is
-    the first range without exactly one fate per position."""
-
-    partition: int
-    appended: int
-    fates: Mapping[str, int]
-    lost: int
-    pending: int
-    unbalanced: tuple[int, int] | None
-
-
-async def register(store: Store, log: Log, log_id: str | None) -> str:
-    """Give the id under which the store knows this log, entering it when it is new.
-
-    Shape: `log_id` is the log's own id where it has one (embedded). Raises: Misconfigured when
-    the log is another one than before, or has another partition count."""
-    known = await _known(store, log.name)
-    if known is None:
-        made = f"'{log_id}'" if log_id else "lower(hex(generateUUIDv4()))"
-        await store.command(
-            f"INSERT INTO logs SELECT {made}, '{log.name}', {log.partitions}, now64(6, 'UTC')"
-        )
-        known = await _known(store, log.name)
-    return _agree(known, log, log_id)
-
-
-async def log_id_of(store: Store, log: Log, log_id: str | None) -> str:
-    """Give the id under which the store knows this log. Raises: Misconfigured."""
-    known = await _known(store, log.name)
-    if known is None:
-        raise Misconfigured("log.url", f"the store does not know {log.name}: run `beleg migrate`")
-    return _agree(known, log, log_id)
-
-
-async def _known(store: Store, name: str) -> tuple[str, int] | None:
-    rows = await store.select(
-        "SELECT log_id, partitions FROM logs WHERE name = {name:String}"
-        " ORDER BY adopted_at, log_id LIMIT 1",
-        {"name": name},
-    )
-    return (str(rows[0][0]), int(rows[0][1])) if rows else None
-
-
-def _agree(known: tuple[str, int] | None, log: Log, log_id: str | None) -> str:
-    assert known is not None  # noqa: S101 - it was just written
-    if log_id is not None and log_id != known[0]:
-        raise Misconfigured(
-            "data_dir",
-            f"the store has read log {known[0]}, but the log file here is {log_id}: one of the two"
-            " was replaced; put back the pair that belongs together",
-        )
-    if log.partitions != known[1]:
-        raise Misconfigured(
-            "log.partitions",
-            f"{log.name} has {log.partitions} partitions, the store has read it with {known[1]};"
-            " the count belongs to the log and cannot change",
-        )
-    return known[0]
 
 
 _ENDS = """
@@ -202,70 +136,3 @@ async def _enter_lost(store: Store, log_id: str, partition: int, gap: tuple[int,
         f"INSERT INTO ledger SELECT '{log_id}', {partition}, {gap[0]}, {gap[1]},"
         f" toFixedString('', 16), {token}, 1, now64(3, 'UTC')"
     )
-
-
-async def balance(store: Store, log_id: str, bounds: Mapping[int, Bounds]) -> Sequence[Balance]:
-    """Prove, from stored data alone, that every position has exactly one fate."""
-    ends = await positions(store, log_id, list(bounds))
-    return [
-        await _balance(store, log_id, partition, ends[partition].offset, bound)
-        for partition, bound in sorted(bounds.items())
-    ]
-
-
-async def _balance(store: Store, log_id: str, partition: int, end: int, bound: Bounds) -> Balance:
-    here = {"log_id": log_id, "partition": partition, "end": end}
-    where = "log_id = {log_id:String} AND log_partition = {partition:UInt32}"
-    lost = await store.select(
-        f"SELECT first_offset, next_offset FROM ledger FINAL WHERE {where} AND lost"
-        " ORDER BY first_offset, next_offset",
-        here,
-    )
-    counts: dict[str, int] = dict(
-        await store.select(
-            f"SELECT fate, count() FROM fates FINAL WHERE {where} AND log_offset < {{end:UInt64}}"
-            " GROUP BY fate",
-            here,
-        )
-    )
-    fates = {fate: int(counts.get(fate, 0)) for fate in FATES}
-    # Two processors may book overlapping losses. And a crash before the line may leave fates for
-    # offsets that the log then dropped: not lost.
-    lost_count = 0
-    counted = 0
-    for first, following in lost:
-        span = (max(int(first), counted), max(int(following), counted))
-        lost_count += span[1] - span[0] - await _fated(store, where, here, span)
-        counted = span[1]
-    unbalanced = None
-    if sum(fates.values()) + lost_count != end or set(counts) - set(FATES):
-        unbalanced = await _first_gap(store, where, here)
-    return Balance(
-        partition, max(bound.end, end), fates, lost_count, max(bound.end - end, 0), unbalanced
-    )
-
-
-async def _fated(
-    store: Store, where: str, here: Mapping[str, object], span: tuple[int, int]
-) -> int:
-    ((count,),) = await store.select(
-        f"SELECT count() FROM fates FINAL WHERE {where}"
-        f" AND log_offset >= {span[0]} AND log_offset < {span[1]}",
-        here,
-    )
-    return int(count)
-
-
-async def _first_gap(store: Store, where: str, here: Mapping[str, object]) -> tuple[int, int]:
-    rows = await store.select(
-        "SELECT gap_start, gap_end FROM (SELECT log_offset AS gap_end,"
-        " max(next_offset) OVER (ORDER BY log_offset, next_offset"
-        " ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS gap_start"
-        " FROM (SELECT log_offset, log_offset + 1 AS next_offset FROM fates FINAL"
-        f" WHERE {where} AND log_offset < {{end:UInt64}} AND fate IN {FATES}"
-        " UNION ALL SELECT first_offset, next_offset FROM ledger FINAL"
-        f" WHERE {where} AND lost UNION ALL SELECT {{end:UInt64}}, {{end:UInt64}}))"
-        " WHERE gap_start < gap_end ORDER BY gap_end LIMIT 1",
-        dict(here),
-    )
-    return (int(rows[0][0]), int(rows[0][1])) if rows else (0, int(str(here["end"])))

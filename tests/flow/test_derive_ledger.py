@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from processors.balance import balance
 from processors.bookkeeping import fate_columns
 from processors.judge import Fate
-from processors.ledger import balance, positions, register, resume
+from processors.ledger import positions, resume
+from processors.logs import register
 from processors.loop import Processor
 from spine.embedded_log import EmbeddedLog
 from spine.errors import Misconfigured
