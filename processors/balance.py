@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from processors.ledger import positions
+from processors.ledger import BEFORE, LOST, positions
+from processors.logs import replaced
 from spine.log import Bounds
 from spine.store import Store
 
@@ -15,14 +16,25 @@ class Balance(NamedTuple):
     """The balance of one partition.
 
     Shape: `appended = sum(fates) + lost + pending` when `unbalanced` is None; otherwise that is
-    the first range without exactly one fate per position."""
+    the first range without exactly one fate per position. `pending_range` is what is not in the
+    ledger yet. Ranges are of offsets, the second one not included."""
 
     partition: int
     appended: int
     fates: Mapping[str, int]
     lost: int
     pending: int
+    pending_range: tuple[int, int] | None
     unbalanced: tuple[int, int] | None
+
+
+class LogBalance(NamedTuple):
+    """The balance of a log that was replaced: of what the ledger knows of it.
+
+    Shape: what was pending on it is not known any more, and 0 here."""
+
+    log_id: str
+    partitions: Sequence[Balance]
 
 
 async def balance(store: Store, log_id: str, bounds: Mapping[int, Bounds]) -> Sequence[Balance]:
@@ -34,11 +46,23 @@ async def balance(store: Store, log_id: str, bounds: Mapping[int, Bounds]) -> Se
     ]
 
 
+async def replaced_balances(store: Store, name: str) -> Sequence[LogBalance]:
+    """Prove the same for the logs that were read under this name before, the last one first."""
+    none = Bounds(0, 0)
+    return [
+        LogBalance(
+            known.log_id,
+            await balance(store, known.log_id, dict.fromkeys(range(known.partitions), none)),
+        )
+        for known in await replaced(store, name)
+    ]
+
+
 async def _balance(store: Store, log_id: str, partition: int, end: int, bound: Bounds) -> Balance:
     here = {"log_id": log_id, "partition": partition, "end": end}
     where = "log_id = {log_id:String} AND log_partition = {partition:UInt32}"
-    lost = await store.select(
-        f"SELECT first_offset, next_offset FROM ledger FINAL WHERE {where} AND lost"
+    beginnings = await store.select(
+        f"SELECT first_offset, next_offset, lost FROM ledger FINAL WHERE {where} AND lost"
         " ORDER BY first_offset, next_offset",
         here,
     )
@@ -50,19 +74,22 @@ async def _balance(store: Store, log_id: str, partition: int, end: int, bound: B
         )
     )
     fates = {fate: int(counts.get(fate, 0)) for fate in FATES}
+    before = max((int(next_) for _, next_, what in beginnings if what == BEFORE), default=0)
     # Two processors may book overlapping losses. And a crash before the line may leave fates for
     # offsets that the log then dropped: not lost.
-    lost_count = 0
+    lost = 0
     counted = 0
-    for first, following in lost:
+    for first, following, _ in filter(lambda row: row[2] == LOST, beginnings):
         span = (max(int(first), counted), max(int(following), counted))
-        lost_count += span[1] - span[0] - await _fated(store, where, here, span)
+        lost += span[1] - span[0] - await _fated(store, where, here, span)
         counted = span[1]
     unbalanced = None
-    if sum(fates.values()) + lost_count != end or set(counts) - set(FATES):
+    if before + sum(fates.values()) + lost != end or set(counts) - set(FATES):
         unbalanced = await _first_gap(store, where, here)
+    pending = (end, bound.end) if bound.end > end else None
+    pending_count = max(bound.end - end, 0)
     return Balance(
-        partition, max(bound.end, end), fates, lost_count, max(bound.end - end, 0), unbalanced
+        partition, max(bound.end, end) - before, fates, lost, pending_count, pending, unbalanced
     )
 
 

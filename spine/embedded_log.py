@@ -7,7 +7,8 @@ Invariants:
 2. An offset is the row id less one. The row id is AUTOINCREMENT, so an offset never comes twice,
    whatever is deleted.
 3. Rows are deleted only below the committed offset: after `retention_s`, and at `max_bytes` the
-   oldest of them at once, so that what has landed never keeps new events out.
+   oldest of them at once, so that what has landed never keeps new events out. None is deleted
+   before the reader has said where it begins: its store may be older than the file thinks.
 4. The file is made with a random log id; a file that is replaced is another log.
 """
 
@@ -69,6 +70,7 @@ class EmbeddedLog:
         self._appends: queue.Queue[_Append | None] = queue.Queue(_QUEUE_APPENDS)
         self._appended = asyncio.Event()
         self._full: str | None = None
+        self._sweeps = False
         self._loop = asyncio.get_running_loop()
         self._reader = _connect(path)
         self._reading = threading.Lock()
@@ -110,6 +112,8 @@ class EmbeddedLog:
     async def batches(self, resume: Resume) -> AsyncIterator[Batch]:
         """Yield batches from where `resume` says, and wait for more, without end."""
         offset = (await resume([0]))[0]
+        await asyncio.to_thread(self._about, "committed = ?", offset)
+        self._sweeps = True
         while True:
             self._appended.clear()
             records = await self.read(0, offset, self._batch_records)
@@ -129,11 +133,17 @@ class EmbeddedLog:
     async def commit(self, batch: Batch) -> None:
         """Remember what has landed: retention may delete below it."""
         following = max(covered.next_offset for covered in batch.ranges)
-        await asyncio.to_thread(self._commit, following)
+        await asyncio.to_thread(self._about, "committed = max(committed, ?)", following)
+        self._sweeps = True
 
-    def _commit(self, following: int) -> None:
+    async def rename(self, log_id: str) -> None:
+        """Let this file be another log from now on."""
+        await asyncio.to_thread(self._about, "log_id = ?", log_id)
+        self.log_id = log_id
+
+    def _about(self, assignment: str, value: int | str) -> None:
         with self._reading:
-            self._reader.execute("UPDATE about SET committed = max(committed, ?)", (following,))
+            self._reader.execute(f"UPDATE about SET {assignment}", (value,))
 
     async def bounds(self) -> Mapping[int, Bounds]:
         """Answer with the first offset kept and the next one to come."""
@@ -182,7 +192,8 @@ class EmbeddedLog:
                 append.done(error)
             if time.monotonic() - swept_at > _SWEEP_EVERY_S:
                 swept_at = time.monotonic()
-                self._sweep(connection, self._retention_s)
+                if self._sweeps:
+                    self._sweep(connection, self._retention_s)
                 if self._full is not None:  # nobody may ask again while `ready` says no
                     self._make_room(connection)
         connection.close()
@@ -199,7 +210,7 @@ class EmbeddedLog:
     def _make_room(self, connection: sqlite3.Connection) -> None:
         """Find out whether the log is full, and whether what has landed can go."""
         self._full = _fullness(connection, self._max_bytes)
-        if self._full is not None and self._sweep(connection, 0):
+        if self._full is not None and self._sweeps and self._sweep(connection, 0):
             self._full = _fullness(connection, self._max_bytes)
 
     def _append_all(
