@@ -23,6 +23,7 @@ from spine.store import Store
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _AGAIN_MS = 3_600_000
+_BATCH_RECORDS = 10_000
 
 _logger = structlog.get_logger()
 
@@ -40,6 +41,7 @@ class LastBoot:
     def __init__(self, data_dir: Path, boot_id: str | None = None) -> None:
         self._path = data_dir / "boot.json"
         self._boot_id = _boot_id() if boot_id is None else boot_id
+        self._ours = False
 
     @property
     def may_have_lost(self) -> bool:
@@ -50,13 +52,21 @@ class LastBoot:
             return True
         return not mark.synced and (not self._boot_id or mark.boot_id != self._boot_id)
 
-    def note(self, *, synced: bool) -> None:
-        """Write the mark; as the last thing of an orderly end, after a sync of all disks."""
-        if synced:
-            os.sync()
+    def take_over(self) -> None:
+        """Note that this boot's rows are not synced, before the first one is written."""
+        self._write(Mark(self._boot_id, synced=False))
+        self._ours = True
+
+    async def end(self) -> None:
+        """Note that everything is synced, after the last row was written."""
+        if self._ours:  # else the rows of the boot before may still be missing
+            await asyncio.to_thread(os.sync)
+            self._write(Mark(self._boot_id, synced=True))
+
+    def _write(self, mark: Mark) -> None:
         aside = self._path.with_suffix(".new")
         with aside.open("wb") as file:
-            file.write(msgspec.json.encode(Mark(self._boot_id, synced)))
+            file.write(msgspec.json.encode(mark))
             file.flush()
             os.fsync(file.fileno())
         aside.replace(self._path)
@@ -96,19 +106,20 @@ async def last_hour(store: Store, log: Log, log_id: str) -> Range:
 
 
 async def take_again(
-    processor: Processor, store: Store, log: Log, log_id: str, last: LastBoot, batch_records: int
+    processor: Processor, store: Store, log: Log, log_id: str, last: LastBoot
 ) -> None:
     """Return when the last hour has been judged again, if it has to be, and the mark is this
     boot's. Until then the old mark stands: killed meanwhile, it begins anew."""
     while last.may_have_lost:
         try:
-            await rise_above(store)
             span = await last_hour(store, log, log_id)
             records = span.next_offset - span.first_offset
-            _logger.info("reading again", records=records, from_offset=span.first_offset)
-            await processor.take_range(span, batch_records)
+            if records:
+                _logger.info("reading again", records=records, from_offset=span.first_offset)
+                await rise_above(store)
+                await processor.take_range(span, _BATCH_RECORDS)
             break
         except Unavailable as trouble:
             _logger.warning("processor waits", why=trouble.what)
             await asyncio.sleep(trouble.retry_after_s)
-    await asyncio.to_thread(last.note, synced=False)
+    last.take_over()

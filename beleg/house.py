@@ -19,6 +19,7 @@ import orjson
 import structlog
 
 from beleg.admin import Admin, Check
+from beleg.boot import LastBoot, take_again
 from collector.app import Collector
 from collector.source import Sources
 from collector.tally import Tallies, flush_for_ever
@@ -166,6 +167,8 @@ class House:
 
     async def _build_processor(self, log: EmbeddedLog | KafkaLog) -> None:
         settings = self._settings
+        last = LastBoot(Path(settings.data_dir))
+        self._stack.push_async_callback(last.end)  # after the store was closed
         store = await Store.open(settings.store.url, Path(settings.data_dir))
         self._stack.push_async_callback(store.close)
         if store.path is not None:
@@ -178,7 +181,13 @@ class House:
         self._checks.append(store.ready)
         self._admin.open_books(log, log_id, store)
         processor = Processor(log, log_id, store, sites_of(settings.sites), self._metrics)
-        processing = self._start(processor.run())
+
+        async def process() -> None:
+            if store.path is not None:
+                await take_again(processor, store, log, log_id, last)
+            await processor.run()
+
+        processing = self._start(process())
         measuring = self._start(self._measure(log, log_id, store))
         rebuilding = self._start(self._renew(store, processor.turn))
         if store.path is not None and settings.store.listen:

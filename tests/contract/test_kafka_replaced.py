@@ -107,6 +107,7 @@ async def test_a_topic_that_only_grows_is_read_on(topic: KafkaTopic) -> None:
         assert [each.offset for each in reader.read] == list(range(18))
 
 
+@pytest.mark.long
 async def test_files_of_an_older_copy_that_grew_past_the_position_are_noticed() -> None:
     with running_broker() as broker:
         topic = KafkaTopic(broker.servers, fresh_topic(), 1, 3000)
