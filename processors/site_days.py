@@ -44,14 +44,13 @@ AND identity NOT IN (SELECT identity FROM events
     WHERE site = {{site:String}} AND identity IN ({_STORED}))
 """
 _UNFATED = f"""
-SELECT uniqExact(identity) FROM events FINAL AS e
-INNER JOIN (
-    SELECT log_id, log_partition, max(next_offset) AS next_offset FROM ledger
-    GROUP BY log_id, log_partition
-) AS l ON e.log_id = l.log_id AND e.log_partition = l.log_partition
-WHERE {_THIS_DAY} AND e.log_offset < l.next_offset
-AND identity NOT IN (SELECT identity FROM fates FINAL
-    WHERE fate = 'stored' AND identity IN (SELECT identity FROM events WHERE {_THIS_DAY}))
+SELECT uniqExact(e.identity) FROM (
+    SELECT identity, log_id, log_partition, log_offset FROM events FINAL WHERE {_THIS_DAY}
+    AND identity NOT IN (SELECT identity FROM fates FINAL
+        WHERE fate = 'stored' AND identity IN (SELECT identity FROM events WHERE {_THIS_DAY}))
+) AS e
+INNER JOIN ledger AS l ON e.log_id = l.log_id AND e.log_partition = l.log_partition
+WHERE e.log_offset >= l.first_offset AND e.log_offset < l.next_offset
 """
 
 
