@@ -31,6 +31,7 @@ bench: $(STAMP)           ## measure against baselines in the same run
 
 faults: $(STAMP)          ## kill processes at every line that writes
 	$(PY) -m tests.faults
+	$(PY) -m pytest -m long
 
 lock: $(STAMP)            ## renew the locked versions of all dependencies
 	$(VENV)/bin/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --allow-unsafe \

@@ -4,33 +4,21 @@ Exit codes: 0 done; 1 the answer is "no"; 2 misconfigured or out of reach, with 
 names the key or the file and the remedy.
 """
 
-import asyncio
 import sys
-from collections.abc import Callable, Coroutine
-from datetime import datetime
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
-import uvloop
 
-from beleg import audit as auditing
 from beleg import check as checks
 from beleg import commands
-from beleg import rebuild as rebuilding
-from beleg import replay as replaying
+from beleg.book_commands import BOOK_COMMANDS
 from beleg.house import House
 from beleg.run_demo import demo_settings, show_demo
-from processors.dead_letters import Letters
-from spine.codes import CODES
 from spine.errors import Misconfigured, Unavailable
-from spine.runtime import configure_logging
+from spine.runtime import configure_logging, run_to_end
 from spine.settings import Settings
 from spine.settings_file import load
-
-T = TypeVar("T")
-_DAY = click.DateTime(["%Y-%m-%d"])
-_REJECTED = click.Choice([name for name, code in CODES.items() if code.kind == "rejected"])
 
 
 def main() -> None:
@@ -54,11 +42,6 @@ def main() -> None:
 def _end(sentence: str) -> None:
     click.echo(sentence, err=True)
     sys.exit(2)
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(work)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -103,7 +86,7 @@ def run(settings: Callable[[], Settings], demo: bool) -> None:
             "log.url", "`beleg run` is for one machine; with Kafka use `collect` and `process`"
         )
     house = House(chosen, "run")
-    sys.exit(_run(house.live(show_demo if demo else None)))
+    sys.exit(run_to_end(house.live(show_demo if demo else None)))
 
 
 @cli.command()
@@ -133,7 +116,7 @@ def _live(settings: Settings, role: str) -> int:
         raise Misconfigured(
             "log.url", f"`beleg {role}` needs kafka://…; on one machine use `beleg run`"
         )
-    return _run(House(settings, role).live())
+    return run_to_end(House(settings, role).live())
 
 
 @cli.command()
@@ -145,7 +128,7 @@ def migrate(settings: Callable[[], Settings]) -> None:
     otherwise: processors of that version stop, those of this one may start at once. Safe to
     interrupt and to repeat. `beleg run` does the same by itself; while it runs this exits 2.
     """
-    _run(commands.migrate(settings(), click.echo))
+    run_to_end(commands.migrate(settings(), click.echo))
 
 
 @cli.command()
@@ -156,104 +139,7 @@ def check(settings: Callable[[], Settings]) -> None:
     Changes nothing. Warns about what risks accepted events or shows data to others; exit 2 names
     what would stop a start.
     """
-    sys.exit(_run(checks.check(settings(), click.echo)))
-
-
-@cli.command()
-@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
-@click.pass_obj
-def ledger(settings: Callable[[], Settings], as_json: bool) -> None:
-    """Prove that every record has exactly one fate.
-
-    \b
-    appended = stored + duplicate + rejected + erased + control + lost + pending
-
-    Pending is what is not in the ledger yet. Lost is an alarm: the log dropped it unread. Exit 1
-    when a record has no fate or two, or when something was lost.
-    """
-    sys.exit(_run(commands.ledger(settings(), click.echo, as_json=as_json)))
-
-
-@cli.command()
-@click.argument("event_id")
-@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
-@click.pass_obj
-def trace(settings: Callable[[], Settings], event_id: str, as_json: bool) -> None:
-    """Show the whole path of one event.
-
-    Its copies on the log and their fates, the rule that let it stay, its session, order and person.
-    Exit 1 when nothing has landed under that id.
-    """
-    sys.exit(_run(commands.trace(settings(), event_id, click.echo, as_json=as_json)))
-
-
-@cli.command()
-@click.pass_obj
-def rebuild(settings: Callable[[], Settings]) -> None:
-    """Derive sessions, orders and persons again.
-
-    From all landed facts, by the statements that live deriving uses. Rows that no fact speaks for
-    are cleared. Safe while processors run, safe to interrupt and to repeat. An embedded store must
-    be let go of first: while `beleg run` runs this exits 2.
-    """
-    _run(rebuilding.rebuild(settings(), click.echo))
-
-
-@cli.command()
-@click.option("--from", "since", type=_DAY, help="First day, UTC; without it all.")
-@click.option("--to", "until", type=_DAY, help="Last day, UTC, included.")
-@click.pass_obj
-def audit(settings: Callable[[], Settings], since: datetime | None, until: datetime | None) -> None:
-    """Prove that derived rows are what their facts say.
-
-    Derives sessions, orders and persons again without writing, and prints each field of a stored
-    row that says something else. What differs is looked at again for 14 s before it is told: it may
-    just have landed. Works while everything runs. Exit 1 when something differs.
-    """
-    sys.exit(_run(auditing.audit(settings(), (since, until), click.echo)))
-
-
-@cli.command()
-@click.option("--code", type=_REJECTED, help="Only those rejected with this code.")
-@click.option("--from", "since", type=_DAY, help="First day they came on the log, UTC.")
-@click.option("--to", "until", type=_DAY, help="Last day, UTC, included.")
-@click.option(
-    "--range",
-    "stretch",
-    type=(int, int, int),
-    metavar="PARTITION FIRST LAST",
-    help="Not the rejected ones, but these offsets of the log, both included.",
-)
-@click.option("--dry-run", is_flag=True, help="Say what would happen, append nothing.")
-@click.pass_obj
-def replay(
-    settings: Callable[[], Settings],
-    code: str | None,
-    since: datetime | None,
-    until: datetime | None,
-    stretch: tuple[int, int, int] | None,
-    *,
-    dry_run: bool,
-) -> None:
-    """Judge rejected records again, and append what can be read now.
-
-    \b
-    beleg replay --dry-run             all of the table rejects
-    beleg replay --code unknown_schema --from 2026-11-20
-    beleg replay --range 0 1200 1299   what a restored store has lost
-
-    To be run once the cause is mended, with the version that the processors run. Consent is judged
-    by the rules as they are now: an event may lose fields or be dropped, none gets back what it had
-    lost. What has landed is not appended again, and a copy that is still on its way becomes a
-    duplicate: safe to interrupt and to repeat. Works while everything runs. Exit 1 when a record
-    still cannot be read, or belongs to a site that is not in the settings.
-    """
-    chosen: Letters | replaying.Stretch = Letters(code, auditing.days_of((since, until)))
-    if stretch is not None:
-        if (code, since, until) != (None, None, None):
-            raise click.UsageError("--range stands alone: --code, --from, --to are for rejects")
-        chosen = replaying.Stretch(*stretch)
-    sys.exit(_run(replaying.replay(settings(), chosen, click.echo, only_tell=dry_run)))
+    sys.exit(run_to_end(checks.check(settings(), click.echo)))
 
 
 @cli.command()
@@ -269,7 +155,11 @@ def send(file: Path, url: str, key: str) -> None:
     than 7 days. Waits and tries again while the collector cannot take more. Sending a file twice is
     safe when its events have an event_id. Exit 1 when an event was refused.
     """
-    sys.exit(_run(commands.send_file(file, url, key)))
+    sys.exit(run_to_end(commands.send_file(file, url, key)))
+
+
+for command in BOOK_COMMANDS:
+    cli.add_command(command)
 
 
 if __name__ == "__main__":

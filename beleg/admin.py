@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from processors.ledger import Balance, balance
+from processors.balance import Balance, balance
 from processors.trace import trace
 from spine.errors import Unavailable
 from spine.log import Log

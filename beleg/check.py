@@ -6,7 +6,7 @@ from pathlib import Path
 from beleg.commands import Say, opened_books, opened_log
 from beleg.house import kafka_topic, own_log_id
 from consent_rules.rules import load
-from processors import ledger
+from processors.logs import log_id_of
 from spine.kafka_topic import inspect
 from spine.settings import Settings, SiteSettings, address
 
@@ -28,7 +28,7 @@ async def check(settings: Settings, say: Say) -> int:
         say("store: reachable, tables are of this version")
         async with opened_log(settings, appends=True) as log:
             await log.ready()
-            await ledger.log_id_of(store, log, own_log_id(log))
+            await log_id_of(store, log, own_log_id(log))
             say(f"log: {log.name} takes writes and is the one the store has read")
     return 0
 

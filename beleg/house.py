@@ -19,11 +19,12 @@ from typing import Any
 import structlog
 
 from beleg.admin import Admin, Check
+from beleg.boot import LastBoot, take_again
 from collector.app import Collector
 from collector.source import Sources
 from collector.spilling import SpillingLog
 from collector.tally import Tallies, flush_for_ever
-from processors import ledger
+from processors import ledger, logs
 from processors.loop import Processor
 from processors.rebuild import is_due, rebuild
 from processors.sites import enter_sites, sites_of
@@ -186,20 +187,28 @@ class House:
 
     async def _build_processor(self, log: EmbeddedLog | KafkaLog) -> None:
         settings = self._settings
+        last = LastBoot(Path(settings.data_dir))
+        self._stack.push_async_callback(last.end)  # after the store was closed
         store = await Store.open(settings.store.url, Path(settings.data_dir))
         self._stack.push_async_callback(store.close)
         if store.path is not None:
             await store.migrate(lambda what: _logger.info("migrate", step=what))
-            log_id = await ledger.register(store, log, own_log_id(log))
+            log_id = await logs.register(store, log, own_log_id(log))
         else:
             await store.check_version()
-            log_id = await ledger.log_id_of(store, log, own_log_id(log))
+            log_id = await logs.log_id_of(store, log, own_log_id(log))
         await enter_sites(store, settings.sites)
         self._checks.append(store.ready)
         self._admin.open_books(log, log_id, store)
         processor = Processor(log, log_id, store, sites_of(settings.sites), self._metrics)
         self._checks.append(processor.ready)
-        processing = self._start(processor.run())
+
+        async def process() -> None:
+            if store.path is not None:
+                await take_again(processor, store, log, log_id, last)
+            await processor.run()
+
+        processing = self._start(process())
         measuring = self._start(self._measure(log, log_id, store))
         rebuilding = self._start(self._renew(store, processor.turn))
         if store.path is not None and settings.store.listen:

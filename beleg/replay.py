@@ -9,7 +9,7 @@ import click
 from beleg.commands import Say, opened_books, opened_log
 from beleg.house import own_log_id
 from consent_rules.rules import load
-from processors import ledger
+from processors import ledger, logs
 from processors.dead_letters import Letters, pages, piles
 from processors.judge import read
 from processors.loop import seen
@@ -51,7 +51,7 @@ async def replay(
         opened_log(settings, appends=not only_tell) as log,
     ):
         await store.check_version()
-        log_id = await ledger.log_id_of(store, log, own_log_id(log))
+        log_id = await logs.log_id_of(store, log, own_log_id(log))
         if isinstance(wanted, Stretch):
             source = await _stretch(store, log, log_id, wanted)
         else:

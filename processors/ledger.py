@@ -1,93 +1,38 @@
-"""The ledger: which positions of the log have landed, and whether every one has a fate.
+"""The ledger: which positions of the log have landed, and where to read on.
 
 A line is an offset range. Lines may overlap (a processor that slept past its time lands again):
-what counts is the end of the contiguous lines, and one fate per position.
+what counts is the end of the contiguous lines.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from processors.logs import counting
 from spine.digest import record_digest
 from spine.errors import Misconfigured
-from spine.log import Batch, Bounds, Log
+from spine.log import Batch, Bounds, Log, Range
 from spine.store import Store, refuse_newer_rows
 
-FATES = ("stored", "duplicate", "rejected", "erased", "control")
-"""What may become of a position that the processors have passed, in the order it is shown."""
+LANDED, LOST, BEFORE = 0, 1, 2
+"""What a line says about its offsets: they landed; the log dropped them unread; they were not on
+the log when it was adopted. The last two say that the log began where they end."""
+
+_NO_DIGEST = bytes(16)
 
 
 class Position(NamedTuple):
-    """Where the contiguous ledger of a partition ends, and the digest of the record before."""
+    """Where the contiguous ledger of a partition ends, and how the log is recognised there.
+
+    Shape: `digest` is of the record before, or, where the log `begins` here, of the record at it
+    (zeros if there was none); None where nothing was read yet."""
 
     offset: int
     digest: bytes | None
-
-
-class Balance(NamedTuple):
-    """The balance of one partition.
-
-    Shape: `appended = sum(fates) + lost + pending` when `unbalanced` is None; otherwise that is
-    the first range without exactly one fate per position."""
-
-    partition: int
-    appended: int
-    fates: Mapping[str, int]
-    lost: int
-    pending: int
-    unbalanced: tuple[int, int] | None
-
-
-async def register(store: Store, log: Log, log_id: str | None) -> str:
-    """Give the id under which the store knows this log, entering it when it is new.
-
-    Shape: `log_id` is the log's own id where it has one (embedded). Raises: Misconfigured when
-    the log is another one than before, or has another partition count."""
-    known = await _known(store, log.name)
-    if known is None:
-        made = f"'{log_id}'" if log_id else "lower(hex(generateUUIDv4()))"
-        await store.command(
-            f"INSERT INTO logs SELECT {made}, '{log.name}', {log.partitions}, now64(6, 'UTC')"
-        )
-        known = await _known(store, log.name)
-    return _agree(known, log, log_id)
-
-
-async def log_id_of(store: Store, log: Log, log_id: str | None) -> str:
-    """Give the id under which the store knows this log. Raises: Misconfigured."""
-    known = await _known(store, log.name)
-    if known is None:
-        raise Misconfigured("log.url", f"the store does not know {log.name}: run `beleg migrate`")
-    return _agree(known, log, log_id)
-
-
-async def _known(store: Store, name: str) -> tuple[str, int] | None:
-    rows = await store.select(
-        "SELECT log_id, partitions FROM logs WHERE name = {name:String}"
-        " ORDER BY adopted_at, log_id LIMIT 1",
-        {"name": name},
-    )
-    return (str(rows[0][0]), int(rows[0][1])) if rows else None
-
-
-def _agree(known: tuple[str, int] | None, log: Log, log_id: str | None) -> str:
-    assert known is not None  # noqa: S101 - it was just written
-    if log_id is not None and log_id != known[0]:
-        raise Misconfigured(
-            "data_dir",
-            f"the store has read log {known[0]}, but the log file here is {log_id}: one of the two"
-            " was replaced; put back the pair that belongs together",
-        )
-    if log.partitions != known[1]:
-        raise Misconfigured(
-            "log.partitions",
-            f"{log.name} has {log.partitions} partitions, the store has read it with {known[1]};"
-            " the count belongs to the log and cannot change",
-        )
-    return known[0]
+    begins: bool = False
 
 
 _ENDS = """
-SELECT e.log_partition, e.end, max(l.digest)
+SELECT e.log_partition, e.end, argMax(l.digest, (l.lost = 0, l.digest)), min(l.lost) > 0
 FROM (
     SELECT log_partition, countIf(first_offset > reached) AS gaps,
         if(gaps = 0, max(next_offset), minIf(reached, first_offset > reached)) AS end
@@ -109,8 +54,8 @@ GROUP BY e.log_partition, e.end
 async def positions(store: Store, log_id: str, partitions: Sequence[int]) -> Mapping[int, Position]:
     """Give the end of the contiguous ledger of each partition."""
     ends = {
-        partition: Position(int(end), bytes(digest))
-        for partition, end, digest in await store.select(_ENDS, {"log_id": log_id})
+        partition: Position(int(end), bytes(digest), bool(begins))
+        for partition, end, digest, begins in await store.select(_ENDS, {"log_id": log_id})
     }
     return {partition: ends.get(partition, Position(0, None)) for partition in partitions}
 
@@ -121,41 +66,62 @@ async def resume(
     """Say where to read on, after making sure that this is the log that was read before.
 
     What the log dropped before it was read is booked as lost. Raises: Misconfigured when the log
-    was recreated, truncated or restored."""
+    was recreated, truncated or restored, or another id counts since."""
+    known = await counting(store, log.name)
+    if known is not None and known.log_id != log_id:
+        raise Misconfigured(
+            "log.url",
+            f"{log.name} was adopted under another id ({known.log_id}) while this process ran"
+            f" with {log_id}: start it again",
+        )
     reached = await positions(store, log_id, partitions)
     bounds = await log.bounds()  # after: others may be writing, and bounds only grow
     answer = {}
     for partition, position in reached.items():
-        at = position.offset
-        if at > bounds[partition].end:
-            raise _other_log(log, partition, f"ends at {bounds[partition].end}")
-        if await _differs(log, partition, position, bounds[partition].start):
-            raise _other_log(log, partition, f"has another record at {at - 1}")
-        if at < bounds[partition].start:
-            await _enter_lost(store, log_id, partition, (at, bounds[partition].start))
-            at = bounds[partition].start
-        answer[partition] = at
+        if (what := await contradiction(log, partition, position, bounds[partition])) is not None:
+            raise _other_log(log, what)
+        at, start = position.offset, bounds[partition].start
+        if at < start:
+            gap = Range(partition, at, start)
+            await enter_beginning(store, log, log_id, gap, LOST)
+        answer[partition] = max(at, start)
     return answer
 
 
-async def _differs(log: Log, partition: int, position: Position, start: int) -> bool:
-    """Say whether the last record that was read is another one now; one dropped is not."""
+async def contradiction(log: Log, partition: int, position: Position, bound: Bounds) -> str | None:
+    """Say what shows that a partition is another one than the ledger knows; None if nothing."""
     at = position.offset
-    if position.digest in (None, bytes(16)) or at <= start:
+    if at > bound.end:
+        return f"partition {partition} ends at {bound.end}, the store has read it to {at}"
+    if position.digest is None:
+        return None
+    if position.begins and position.digest == _NO_DIGEST:
+        if bound.start < at:
+            return f"partition {partition} begins at {bound.start}, it began at {at} before"
+        return None
+    known_at = at if position.begins else at - 1
+    if await _differs(log, partition, known_at, position.digest, bound.start):
+        return f"partition {partition} has another record at {known_at} than the store has read"
+    return None
+
+
+async def _differs(log: Log, partition: int, at: int, digest: bytes, start: int) -> bool:
+    """Say whether a known record is another one now; one that retention dropped is not."""
+    if at < start:
         return False
-    last = await log.read(partition, at - 1, 1)
-    if last and last[0].offset == at - 1:
-        return record_digest(last[0].value) != position.digest
+    found = await log.read(partition, at, 1)
+    if found and found[0].offset == at:
+        return record_digest(found[0].value) != digest
     # Retention may have dropped it since the bounds were asked.
-    return at > (await log.bounds())[partition].start
+    return at >= (await log.bounds())[partition].start
 
 
-def _other_log(log: Log, partition: int, what: str) -> Misconfigured:
+def _other_log(log: Log, what: str) -> Misconfigured:
     return Misconfigured(
         "log.url",
-        f"partition {partition} of {log.name} {what}, but the store has read further: the log was"
-        " recreated, truncated or restored from an older copy; put back the log that belongs to"
-        " this store",
+        f"{what}: {log.name} was recreated, truncated or restored from an older copy; put back the"
+        " log that belongs to this store, or let the store read this one from its start with"
+        " `beleg log adopt`: what has landed before counts once",
     )
 
 
@@ -177,6 +143,13 @@ async def next_token(store: Store) -> int:
     return int(token)
 
 
+async def highest_token(store: Store) -> int:
+    """Give the highest version that the store knows; one that a process took before is missing
+    when the store was restored from an older copy. Raises: Unavailable."""
+    ((token,),) = await store.select_after_write("SELECT max(token) FROM tokens")
+    return int(token)
+
+
 async def enter(store: Store, log_id: str, batch: Batch, token: int) -> None:
     """Write the line that says: these positions have landed, and what they touched is derived."""
     last = {record.partition: record.value for record in batch.records}
@@ -190,82 +163,29 @@ async def enter(store: Store, log_id: str, batch: Batch, token: int) -> None:
             "next_offset": [covered.next_offset for covered in ranges],
             "digest": [record_digest(last[covered.partition]) for covered in ranges],
             "token": [token] * len(ranges),
-            "lost": [0] * len(ranges),
+            "lost": [LANDED] * len(ranges),
             "entered_at": [token // 1000] * len(ranges),
         },
     )
 
 
-async def _enter_lost(store: Store, log_id: str, partition: int, gap: tuple[int, int]) -> None:
+async def enter_beginning(store: Store, log: Log, log_id: str, gap: Range, what: int) -> None:
+    """Write the line that says: the log begins after these offsets.
+
+    It keeps the digest of the first record that is there, to recognise the log by."""
     token = await next_token(store)
-    await store.command(
-        f"INSERT INTO ledger SELECT '{log_id}', {partition}, {gap[0]}, {gap[1]},"
-        f" toFixedString('', 16), {token}, 1, now64(3, 'UTC')"
+    first = await log.read(gap.partition, gap.next_offset, 1)
+    there = bool(first) and first[0].offset == gap.next_offset
+    await store.insert(
+        "ledger",
+        {
+            "log_id": [log_id],
+            "log_partition": [gap.partition],
+            "first_offset": [gap.first_offset],
+            "next_offset": [gap.next_offset],
+            "digest": [record_digest(first[0].value) if there else _NO_DIGEST],
+            "token": [token],
+            "lost": [what],
+            "entered_at": [token // 1000],
+        },
     )
-
-
-async def balance(store: Store, log_id: str, bounds: Mapping[int, Bounds]) -> Sequence[Balance]:
-    """Prove, from stored data alone, that every position has exactly one fate."""
-    ends = await positions(store, log_id, list(bounds))
-    return [
-        await _balance(store, log_id, partition, ends[partition].offset, bound)
-        for partition, bound in sorted(bounds.items())
-    ]
-
-
-async def _balance(store: Store, log_id: str, partition: int, end: int, bound: Bounds) -> Balance:
-    here = {"log_id": log_id, "partition": partition, "end": end}
-    where = "log_id = {log_id:String} AND log_partition = {partition:UInt32}"
-    lost = await store.select(
-        f"SELECT first_offset, next_offset FROM ledger FINAL WHERE {where} AND lost"
-        " ORDER BY first_offset, next_offset",
-        here,
-    )
-    counts: dict[str, int] = dict(
-        await store.select(
-            f"SELECT fate, count() FROM fates FINAL WHERE {where} AND log_offset < {{end:UInt64}}"
-            " GROUP BY fate",
-            here,
-        )
-    )
-    fates = {fate: int(counts.get(fate, 0)) for fate in FATES}
-    # Two processors may book overlapping losses. And a crash before the line may leave fates for
-    # offsets that the log then dropped: not lost.
-    lost_count = 0
-    counted = 0
-    for first, following in lost:
-        span = (max(int(first), counted), max(int(following), counted))
-        lost_count += span[1] - span[0] - await _fated(store, where, here, span)
-        counted = span[1]
-    unbalanced = None
-    if sum(fates.values()) + lost_count != end or set(counts) - set(FATES):
-        unbalanced = await _first_gap(store, where, here)
-    return Balance(
-        partition, max(bound.end, end), fates, lost_count, max(bound.end - end, 0), unbalanced
-    )
-
-
-async def _fated(
-    store: Store, where: str, here: Mapping[str, object], span: tuple[int, int]
-) -> int:
-    ((count,),) = await store.select(
-        f"SELECT count() FROM fates FINAL WHERE {where}"
-        f" AND log_offset >= {span[0]} AND log_offset < {span[1]}",
-        here,
-    )
-    return int(count)
-
-
-async def _first_gap(store: Store, where: str, here: Mapping[str, object]) -> tuple[int, int]:
-    rows = await store.select(
-        "SELECT gap_start, gap_end FROM (SELECT log_offset AS gap_end,"
-        " max(next_offset) OVER (ORDER BY log_offset, next_offset"
-        " ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS gap_start"
-        " FROM (SELECT log_offset, log_offset + 1 AS next_offset FROM fates FINAL"
-        f" WHERE {where} AND log_offset < {{end:UInt64}} AND fate IN {FATES}"
-        " UNION ALL SELECT first_offset, next_offset FROM ledger FINAL"
-        f" WHERE {where} AND lost UNION ALL SELECT {{end:UInt64}}, {{end:UInt64}}))"
-        " WHERE gap_start < gap_end ORDER BY gap_end LIMIT 1",
-        dict(here),
-    )
-    return (int(rows[0][0]), int(rows[0][1])) if rows else (0, int(str(here["end"])))

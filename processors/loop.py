@@ -18,7 +18,7 @@ from processors.judge import Seen, Verdict, judge, read
 from processors.rows import Site, tables
 from spine.errors import Unavailable
 from spine.failpoint import reach
-from spine.log import Batch, Log
+from spine.log import Batch, Log, Range
 from spine.metrics import Metrics
 from spine.store import Store, packed
 
@@ -44,6 +44,7 @@ class Processor:
         self._metrics = metrics
         self._in_batch = asyncio.Lock()
         self._setback: _Setback | None = None
+        self._token = 0
 
     async def run(self) -> None:
         """Process for ever; what is away is waited for, nothing is dropped. Raises: Misconfigured
@@ -51,8 +52,7 @@ class Processor:
         while True:
             try:
                 async for batch in self._log.batches(self._resume):
-                    async with self._in_batch:
-                        await self._attempt(batch)
+                    await self.take(batch)
             except Unavailable as trouble:
                 self._metrics.store_failures.inc()
                 _logger.warning(
@@ -75,6 +75,24 @@ class Processor:
         """Held while a batch is under way; who takes it works between two batches."""
         return self._in_batch
 
+    async def take(self, batch: Batch) -> None:
+        """Take one batch all the way to its ledger line. Raises: Unavailable; taking it again,
+        however cut, ends in the same rows."""
+        async with self._in_batch:
+            await self._attempt(batch)
+
+    async def take_range(self, span: Range, batch_records: int) -> None:
+        """Take a range of positions, those of them that are on the log. Raises: Unavailable."""
+        at = span.first_offset
+        while at < span.next_offset:
+            limit = min(batch_records, span.next_offset - at)
+            records = await self._log.read(span.partition, at, limit)
+            records = [record for record in records if record.offset < span.next_offset]
+            if not records:
+                return
+            first, at = records[0].offset, records[-1].offset + 1
+            await self.take(Batch(records, [Range(span.partition, first, at)]))
+
     async def finish(self, running: asyncio.Task[None]) -> None:
         """Let the batch under way end, then end `running`; the backlog stays on the log."""
         async with self._in_batch:
@@ -93,15 +111,17 @@ class Processor:
 
     async def _process(self, batch: Batch) -> None:
         started = time.monotonic()
+        if await ledger.highest_token(self._store) < self._token:
+            raise Unavailable("the store was put back to an earlier state: asking it where to read")
         # What takes long in Python is done in a thread, so that a collector beside it goes on.
         readings = await asyncio.to_thread(read, batch.records)
         known = await seen(self._store, {reading.identity for reading in readings})
         verdict = await asyncio.to_thread(judge, self._log_id, readings, known)
         await land(self._store, self._log_id, verdict, self._sites, self._metrics)
         keys = await asyncio.to_thread(touched, verdict.touched)
-        token = await derive(self._store, keys)
+        self._token = await derive(self._store, keys)
         reach("before the ledger line")
-        await ledger.enter(self._store, self._log_id, batch, token)
+        await ledger.enter(self._store, self._log_id, batch, self._token)
         reach("after the ledger line")
         await self._log.commit(batch)
         reach("after the commit")

@@ -52,7 +52,7 @@ async def rebuild(store: Store, chunk_rows: int = _CHUNK_ROWS) -> AsyncIterator[
     """Replace every derived row by what its facts say, a bounded chunk at each step.
 
     Raises: Unavailable (then begin anew), Misconfigured when a version leaves no room above it."""
-    await _rise_above(store)
+    await rise_above(store)
     ranges = await key_ranges(store, chunk_rows)
     for number, keys in enumerate(ranges):
         yield Step(number, len(ranges), keys.kind.table)
@@ -72,7 +72,7 @@ async def _rebuild_range(store: Store, keys: KeyRange) -> None:
     )
 
 
-async def _rise_above(store: Store) -> None:
+async def rise_above(store: Store) -> None:
     """Let no stored row carry a version that the next token would not pass."""
     ((highest,),) = await store.select_after_write(
         "SELECT greatest((SELECT max(version) FROM sessions), (SELECT max(version) FROM orders),"

@@ -7,7 +7,8 @@ Invariants:
 2. An offset is the row id less one. The row id is AUTOINCREMENT, so an offset never comes twice,
    whatever is deleted.
 3. Rows are deleted only below the committed offset: after `retention_s`, and at `max_bytes` the
-   oldest of them at once, so that what has landed never keeps new events out.
+   oldest of them at once, so that what has landed never keeps new events out. None is deleted
+   before the reader has said where it begins: its store may be older than the file thinks.
 4. The file is made with a random log id; a file that is replaced is another log.
 """
 
@@ -66,6 +67,7 @@ class EmbeddedLog:
         self._appends: queue.Queue[_Append | None] = queue.Queue(_QUEUE_APPENDS)
         self._appended = asyncio.Event()
         self._full: str | None = None
+        self._sweeps = False
         self._loop = asyncio.get_running_loop()
         self._reader = connect(path)
         self._reading = threading.Lock()
@@ -107,6 +109,8 @@ class EmbeddedLog:
     async def batches(self, resume: Resume) -> AsyncIterator[Batch]:
         """Yield batches from where `resume` says, and wait for more, without end."""
         offset = (await resume([0]))[0]
+        await asyncio.to_thread(self._commit, "?", offset)
+        self._sweeps = True
         while True:
             self._appended.clear()
             records = await self.read(0, offset, self._batch_records)
@@ -126,12 +130,22 @@ class EmbeddedLog:
     async def commit(self, batch: Batch) -> None:
         """Remember what has landed: retention may delete below it."""
         following = max(covered.next_offset for covered in batch.ranges)
-        await asyncio.to_thread(self._commit, following)
+        await asyncio.to_thread(self._commit, "max(committed, ?)", following)
+        self._sweeps = True
 
-    def _commit(self, following: int) -> None:
+    def _commit(self, expression: str, offset: int) -> None:
         # One that fails keeps rows for longer than it must; the next one makes up for it.
         with self._reading, contextlib.suppress(sqlite3.Error):
-            self._reader.execute("UPDATE about SET committed = max(committed, ?)", (following,))
+            self._reader.execute(f"UPDATE about SET committed = {expression}", (offset,))
+
+    async def rename(self, log_id: str) -> None:
+        """Let this file be another log from now on."""
+        await asyncio.to_thread(self._rename, log_id)
+        self.log_id = log_id
+
+    def _rename(self, log_id: str) -> None:
+        with self._reading:
+            self._reader.execute("UPDATE about SET log_id = ?", (log_id,))
 
     async def bounds(self) -> Mapping[int, Bounds]:
         """Answer with the first offset kept and the next one to come. Raises: Unavailable."""
@@ -180,7 +194,8 @@ class EmbeddedLog:
                 append.done(error)
             if time.monotonic() - swept_at > _SWEEP_EVERY_S:
                 swept_at = time.monotonic()
-                self._sweep(connection, self._retention_s)
+                if self._sweeps:
+                    self._sweep(connection, self._retention_s)
                 if self._full is not None:  # nobody may ask again while `ready` says no
                     self._try_again(connection)
         connection.close()
@@ -204,7 +219,7 @@ class EmbeddedLog:
     def _make_room(self, connection: sqlite3.Connection) -> None:
         """Find out whether the log is full, and whether what has landed can go."""
         self._full = fullness(connection, self._max_bytes)
-        if self._full is not None and self._sweep(connection, 0):
+        if self._full is not None and self._sweeps and self._sweep(connection, 0):
             self._full = fullness(connection, self._max_bytes)
 
     def _append_all(

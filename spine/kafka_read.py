@@ -9,6 +9,9 @@ Invariants:
 3. A rebalance takes every partition away and gives some back. What was gathered until then is
    forgotten, and resumed from the store: a batch never has a hole.
 4. A range is `last offset + 1 - first offset` records long.
+5. A batch is handed over only after the topic was found, since it was fetched, to be the one that
+   was read before. aiokafka tells neither that a topic was deleted and made again, nor that its
+   broker came back with older files, when the topic has grown past the position meanwhile.
 """
 
 import asyncio
@@ -45,9 +48,10 @@ class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self.partitions: tuple[int, ...] = ()
         self.positions: dict[int, int] = {}
         self.gone: dict[int, int] = {}
+        self.appended_ms: dict[int, int] = {}  # of the last record that was handed over
 
     def forget(self) -> None:
-        self.positions, self.gone = {}, {}
+        self.positions, self.gone, self.appended_ms = {}, {}, {}
 
     def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         self._change(set())
@@ -81,8 +85,18 @@ class KafkaReader:
             await self._position(consumer, resume)
             turn = self._held.turn
             gathered = await self._gather(consumer)
-            if gathered and self._held.turn == turn:
-                yield _batch(gathered)
+            if not gathered:
+                continue
+            recognised = await self._recognises(consumer, resume, gathered)
+            if self._held.turn != turn:
+                continue
+            if not recognised:
+                _logger.warning("kafka_topic_not_recognised", topic=self._topic.name)
+                self._held.forget()  # `resume` says whether it is another one
+                continue
+            for partition, records in gathered.items():
+                self._held.appended_ms[partition] = records[-1].appended_ms
+            yield _batch(gathered)
 
     async def commit(self, batch: Batch) -> None:
         """Tell the group's lag tools where the ledger ends; trouble is logged, not raised."""
@@ -117,7 +131,8 @@ class KafkaReader:
             if missing[-1] >= self._topic.partitions:
                 raise Misconfigured(
                     "log.partitions",
-                    f"topic {self._topic.name} has grown a partition {missing[-1]}",
+                    f"topic {self._topic.name} has grown a partition {missing[-1]}: set"
+                    " log.partitions to the new count, then `beleg log adopt`",
                 )
             turn = held.turn
             answer = await resume(missing)
@@ -129,6 +144,7 @@ class KafkaReader:
         if self._held.gone.get(partition) == offset:
             raise Unavailable(f"offset {offset} of partition {partition} is not to be had")
         consumer.seek(self._at(partition), offset)
+        self._held.appended_ms.pop(partition, None)
         self._held.positions[partition] = offset
 
     async def _gather(self, consumer: AIOKafkaConsumer) -> Mapping[int, list[Record]]:
@@ -152,6 +168,29 @@ class KafkaReader:
         if not gathered:
             await self._listen(consumer)
         return gathered
+
+    async def _recognises(
+        self, consumer: AIOKafkaConsumer, resume: Resume, gathered: Mapping[int, list[Record]]
+    ) -> bool:
+        """Say whether what was gathered follows on what was read before.
+
+        The broker knows the first record that was appended at a time or later: where the last one
+        that was read still stands, that is its very time. Where nothing was handed over yet,
+        `resume` compares the log with the store once more."""
+        times = self._held.appended_ms
+        if fresh := sorted(gathered.keys() - times.keys()):
+            answer = await resume(fresh)
+            if any(answer[each] != gathered[each][0].offset for each in fresh):
+                return False
+        asked = {self._at(each): times[each] for each in gathered if each in times}
+        try:
+            async with asyncio.timeout(self._topic.deadline_s):
+                found = await consumer.offsets_for_times(dict(asked)) if asked else {}
+        except (TimeoutError, KafkaError) as error:
+            raise Unavailable(f"Kafka does not tell its offsets ({error!r})") from error
+        return all(
+            found[each] is not None and found[each].timestamp == asked[each] for each in asked
+        )
 
     def _advance(self, partition: int, records: Sequence[Record]) -> None:
         expected, first, last = (

@@ -7,7 +7,14 @@ from typing import Any, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    KafkaError,
+    NotCoordinatorForGroupError,
+    TopicAlreadyExistsError,
+    for_code,
+)
 
 from spine.errors import Misconfigured, Unavailable
 
@@ -80,6 +87,30 @@ async def inspect(topic: KafkaTopic) -> Sequence[str]:
     return risks
 
 
+async def members(topic: KafkaTopic, group: str) -> int:
+    """Give the number of processes that are in a group of readers now. Raises: Unavailable."""
+    async with _asking(topic) as admin:
+        while True:  # a broker that has just started may not know yet; the deadline ends it
+            if (described := await _described(admin, group)) is not None:
+                return len(described)
+            await asyncio.sleep(0.2)
+
+
+async def _described(admin: AIOKafkaAdminClient, group: str) -> Sequence[object] | None:
+    try:
+        (answer,) = await admin.describe_consumer_groups([group])
+        ((code, _name, _state, _protocol_type, _protocol, found, *_),) = answer.groups
+        if code != 0:
+            raise for_code(code)(f"group {group} cannot be described")
+    except (
+        GroupCoordinatorNotAvailableError,
+        GroupLoadInProgressError,
+        NotCoordinatorForGroupError,
+    ):
+        return None
+    return list(found)
+
+
 @asynccontextmanager
 async def _asking(topic: KafkaTopic) -> AsyncIterator[AIOKafkaAdminClient]:
     admin = AIOKafkaAdminClient(
@@ -140,7 +171,8 @@ def _check(topic: KafkaTopic, partitions: int, settings: Mapping[str, str]) -> N
         raise Misconfigured(
             "log.partitions",
             f"topic {topic.name} has {partitions} partitions, not {topic.partitions}; the count "
-            f"belongs to the log: set log.partitions to {partitions}",
+            f"belongs to the log: set log.partitions to {partitions}; if the topic was changed, "
+            "stop all collectors and processors, then `beleg log adopt`",
         )
     for key, required in _REQUIRED.items():
         if settings[key] != required:

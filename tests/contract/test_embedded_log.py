@@ -64,7 +64,7 @@ async def test_what_landed_before_the_clock_was_put_back_makes_room_too(tmp_path
         connection.execute("UPDATE records SET appended_ms = appended_ms + 7200000")
     connection.close()
     await log.commit(landed(taken))
-    await log.append([Entry(0, VALUE)])
+    await log.append([Entry(key_of(0), VALUE)])
     assert (await log.bounds())[0] == (taken, taken + 1)
     await log.close()
 

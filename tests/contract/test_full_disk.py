@@ -8,6 +8,7 @@ import pytest
 from spine.embedded_log import EmbeddedLog
 from spine.errors import Unavailable
 from spine.log import Batch, Bounds, Entry, Range
+from tests.kafka_logs import key_of
 from tests.small_disk import SmallDisk, small_disk
 
 VALUE = b"x" * 5_000
@@ -22,7 +23,7 @@ async def open_log(disk: SmallDisk) -> EmbeddedLog:
 async def taken_until_full(log: EmbeddedLog) -> int:
     for number in range(10_000):
         try:
-            await log.append([Entry(0, VALUE)])
+            await log.append([Entry(key_of(0), VALUE)])
         except Unavailable as trouble:
             assert "full" in trouble.what
             return number
@@ -65,6 +66,6 @@ async def test_a_log_on_a_full_disk_is_not_ready_until_there_is_room(tmp_path: P
                         break
                     except Unavailable:
                         await asyncio.sleep(0.1)
-            await log.append([Entry(0, VALUE)])
+            await log.append([Entry(key_of(0), VALUE)])
         finally:
             await log.close()

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from processors.balance import balance
 from processors.bookkeeping import fate_columns
 from processors.judge import Fate
-from processors.ledger import balance, positions, register, resume
+from processors.ledger import positions, resume
+from processors.logs import register
 from processors.loop import Processor
 from spine.embedded_log import EmbeddedLog
 from spine.errors import Misconfigured
@@ -226,7 +228,7 @@ async def test_another_partition_count_is_refused_with_a_sentence(
     async with opened(tmp_path / "log", site) as log:
         await register(store, log, log.log_id)
         log.partitions = 2
-        with pytest.raises(Misconfigured, match=r"log\.partitions: .* cannot change"):
+        with pytest.raises(Misconfigured, match=r"log\.partitions: .* `beleg log adopt`"):
             await register(store, log, log.log_id)
 
 
@@ -245,7 +247,9 @@ async def test_a_truncated_log_is_refused_with_a_sentence(
     with closing(sqlite3.connect(tmp_path / "log")) as file, file:
         file.execute("DELETE FROM records WHERE id > 3")
     async with opened(tmp_path / "log", site) as log:
-        with pytest.raises(Misconfigured, match=r"log\.url: .*ends at 3, but the store has read"):
+        with pytest.raises(
+            Misconfigured, match=r"log\.url: .*ends at 3, the store has read it to 6"
+        ):
             await resume(store, log, log_id, [0])
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from beleg.admin import Admin
-from processors import ledger
+from processors import logs
 from processors.loop import Processor
 from spine.errors import Unavailable
 from spine.runtime import listen
@@ -111,7 +111,7 @@ async def test_an_event_is_found_by_its_id_whatever_is_in_it(tmp_path: Path) -> 
     async with door(tmp_path) as front:
         with started(tmp_path / "server", "--writable") as server:
             store = await opened(server, tmp_path)
-            log_id = await ledger.register(store, front.log, "1234567890abcdef")
+            log_id = await logs.register(store, front.log, "1234567890abcdef")
             event = {"name": "search", "event_id": ODD_ID, "consent": CONSENT}
             await front.post(event, "bk_shop_browser")
             await front.post(event, "bk_shop_browser")
@@ -142,7 +142,7 @@ async def test_without_its_store_a_processor_is_not_ready_and_says_so(tmp_path: 
     async with door(tmp_path) as front:
         with started(tmp_path / "server", "--writable") as server:
             store = await opened(server, tmp_path)
-            log_id = await ledger.register(store, front.log, "1234567890abcdef")
+            log_id = await logs.register(store, front.log, "1234567890abcdef")
         async with admin_of(front, store, log_id) as asked:
             status, why = await asked.get("/readyz")
             assert status == 503

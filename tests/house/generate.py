@@ -6,7 +6,7 @@ A page says where such a part stands with two comment lines, `<!-- made: NAME --
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -152,11 +152,15 @@ def metric_names() -> frozenset[str]:
 
 def commands() -> str:
     context = click.Context(cli, info_name="beleg", terminal_width=100, **cli.context_settings)
-    parts = ["```text\n", cli.get_help(context), "\n```\n"]
-    for name, command in cli.commands.items():
+    return f"```text\n{cli.get_help(context)}\n```\n{''.join(_helps(cli, context))}"
+
+
+def _helps(group: click.Group, context: click.Context) -> Iterator[str]:
+    for name, command in group.commands.items():
         inner = click.Context(command, parent=context, info_name=name, terminal_width=100)
-        parts += [f"\n## beleg {name}\n\n```text\n", command.get_help(inner), "\n```\n"]
-    return "".join(parts)
+        yield f"\n## {inner.command_path}\n\n```text\n{command.get_help(inner)}\n```\n"
+        if isinstance(command, click.Group):
+            yield from _helps(command, inner)
 
 
 def consent() -> str:
