@@ -11,6 +11,7 @@ from beleg.house import own_log_id
 from processors.balance import FATES, Balance, LogBalance, balance, replaced_balances
 from processors.logs import log_id_of
 from processors.site_days import SiteDay, site_days
+from processors.spills import SpillWaiting, spills_waiting
 from spine.settings import Settings
 
 
@@ -21,6 +22,7 @@ class Books(msgspec.Struct, frozen=True):
     partitions: Sequence[Balance]
     replaced: Sequence[LogBalance]
     days: Sequence[SiteDay]
+    spills: Sequence[SpillWaiting]
 
     @property
     def hold(self) -> bool:
@@ -46,6 +48,7 @@ async def ledger(settings: Settings, say: Say, *, days: bool, as_json: bool) -> 
             await balance(store, log_id, await log.bounds()),
             await replaced_balances(store, log.name),
             await site_days(store),
+            await spills_waiting(store),
         )
     if as_json:
         say(msgspec.json.format(msgspec.json.encode(_report(books))).decode())
@@ -63,6 +66,7 @@ def _report(books: Books) -> dict[str, Any]:
             for log_id, partitions in books.replaced
         ],
         "days": [one._asdict() for one in books.days],
+        "spills": [one._asdict() for one in books.spills],
     }
 
 
@@ -71,6 +75,9 @@ def _print(books: Books, say: Say, *, days: bool) -> None:
     for log_id, partitions in books.replaced:
         say("")
         _print_log(log_id, partitions, say, "  replaced; nobody knows what was pending on it")
+    for spill in books.spills:
+        waited = f"{spill.records:,} records waited in its spill at {spill.told_at}"
+        say(f"collector {spill.collector}: {waited}, not on the log yet")
     say("")
     for line in table(
         [("site", *(["day"] if days else []), *FATES, "events"), *_rows(books, days)]

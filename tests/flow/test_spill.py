@@ -113,6 +113,31 @@ async def test_what_kafka_cannot_take_is_accepted_from_disk_and_lands_once(
         assert (told[0][0], told[-1][0]) == (42, 0)
 
 
+async def test_the_ledger_tells_what_waits_in_a_spill_whose_collector_is_gone(
+    broker: Broker, tmp_path: Path
+) -> None:
+    with kafka_house(tmp_path, broker, _QUICK) as house:
+        assert (await post(house, "before")).status == 202
+        await asyncio.to_thread(broker.kill)
+        for number in range(7):
+            assert (await post(house, f"kept{number}")).status == 202
+        house.running["collect"].end(9)
+        await back(broker)
+        dying = house.launch("collect", {"BELEG_FAILPOINT": "before the drain's append"})
+        assert await asyncio.to_thread(dying.popen.wait, 60) == -9
+        dying.end()
+        await asyncio.to_thread(house.wait_until, "SELECT sum(waiting) FROM spills FINAL", 7)
+        said = (await asyncio.to_thread(house.run, "ledger")).stdout
+        assert ": 7 records waited in its spill at " in said
+        assert [one["records"] for one in house.ledger()["spills"]] == [7]
+        house.start("collect")
+        await landed(house, ["before", *(f"kept{number}" for number in range(7))])
+        await asyncio.to_thread(
+            house.wait_until, "SELECT argMax(waiting, number) FROM spills FINAL", 0
+        )
+        assert house.ledger()["spills"] == []
+
+
 async def test_a_frozen_kafka_costs_a_moment_and_no_event(broker: Broker, tmp_path: Path) -> None:
     with kafka_house(tmp_path, broker, _QUICK) as house:
         assert (await post(house, "before")).status == 202
