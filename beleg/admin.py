@@ -7,7 +7,7 @@ import msgspec
 from aiohttp import web
 
 from processors.balance import Balance, balance
-from processors.trace import trace
+from processors.trace import rejected, trace
 from spine.errors import Unavailable
 from spine.log import Log
 from spine.metrics import Metrics
@@ -75,11 +75,13 @@ class Admin:
     async def event(self, request: web.Request) -> web.Response:
         """The whole path of one event id; 404 when nothing has landed under it."""
         assert self._books is not None  # noqa: S101 - the route exists only with books
+        event_id = request.match_info["event_id"]
         try:
-            paths = await trace(self._books[2], request.match_info["event_id"])
+            paths = await trace(self._books[2], event_id)
+            unread = await rejected(self._books[2], event_id)
         except Unavailable as trouble:
             return _json({"trouble": trouble.what}, 503)
-        return _json({"events": paths}, 200 if paths else 404)
+        return _json({"events": paths, "rejected": unread}, 200 if paths else 404)
 
 
 def holds(balances: Sequence[Balance]) -> bool:

@@ -34,8 +34,8 @@ def ledger(settings: Callable[[], Settings], days: bool, as_json: bool) -> None:
     For each partition of the log, and of logs that were replaced; and for each site and day (UTC,
     of receipt) that what was stored is what events are there. Pending is what is not in the ledger
     yet. Lost is an alarm: the log dropped it unread. Exit 1 when a record has no fate or two, when
-    stored and events differ, or when something was lost. Reads all fates and events: some 2 s for
-    each million.
+    stored and events differ, or when something was lost. Reads all fates and events: about half a
+    second for each million.
     """
     sys.exit(run_to_end(books.ledger(settings(), click.echo, days=days, as_json=as_json)))
 
@@ -47,8 +47,9 @@ def ledger(settings: Callable[[], Settings], days: bool, as_json: bool) -> None:
 def trace(settings: Callable[[], Settings], event_id: str, as_json: bool) -> None:
     """Show the whole path of one event.
 
-    Its copies on the log and their fates, the rule that let it stay, its session, order and person.
-    Exit 1 when nothing has landed under that id.
+    Its copies on the log, when each was appended and its fate, the rule that let it stay, its
+    rows, its session, order and person; also unreadable records with that id in them. Exit
+    1 when nothing has landed under that id, with the reasons that there may be.
     """
     sys.exit(run_to_end(tracing.trace(settings(), event_id, click.echo, as_json=as_json)))
 

@@ -18,6 +18,7 @@ def fate_columns(log_id: str, fates: Sequence[Fate]) -> Columns:
         "log_offset": [fate.record.offset for fate in fates],
         "site": [fate.site for fate in fates],
         "received_at": [fate.received_ms for fate in fates],
+        "appended_at": [fate.record.appended_ms for fate in fates],
         "identity": [fate.identity for fate in fates],
         "fate": [fate.fate for fate in fates],
         "code": [fate.code for fate in fates],

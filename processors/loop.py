@@ -112,6 +112,7 @@ class Processor:
     async def _process(self, batch: Batch) -> None:
         started = time.monotonic()
         if await ledger.highest_token(self._store) < self._token:
+            self._token = 0
             raise Unavailable("the store was put back to an earlier state: asking it where to read")
         # What takes long in Python is done in a thread, so that a collector beside it goes on.
         readings = await asyncio.to_thread(read, batch.records)

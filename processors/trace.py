@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spine.store import Store
+from processors.judge import NOBODY
+from spine.digest import identifier_id
+from spine.store import Row, Store
 
 _EVENTS = """
 SELECT site, name, toString(channel), lower(hex(identity)), lower(hex(event_key)),
@@ -13,7 +15,8 @@ SELECT site, name, toString(channel), lower(hex(identity)), lower(hex(event_key)
 FROM events FINAL WHERE event_id = {event_id:String} ORDER BY site, name, channel
 """
 _FATES = """
-SELECT log_id, log_partition, log_offset, toString(received_at), fate, code
+SELECT log_id, log_partition, log_offset,
+    if(appended_at = 0, NULL, toString(appended_at)), toString(received_at), fate, code
 FROM fates FINAL WHERE identity = unhex({identity:String})
 ORDER BY log_id, log_partition, log_offset
 """
@@ -24,6 +27,27 @@ WHERE event_id = {event_id:String} AND site = {site:String} AND name = {name:Str
 _ORDERS = """
 SELECT status, toString(gross), toString(refunded), currency, verified, session_id, person_id
 FROM v_orders WHERE site = {site:String} AND transaction_id = {transaction_id:String}
+"""
+_SESSIONS = """
+SELECT toString(started_at), toString(ended_at), events, channel_group, source, medium
+FROM v_sessions WHERE site = {site:String} AND session_id = {session_id:String}
+"""
+_FACTS = """
+SELECT
+    (SELECT uniqExact(identity) FROM visitor_facts
+        WHERE visitor_id = unhex({visitor_id:String}) AND identity = unhex({identity:String})),
+    (SELECT uniqExact(identity) FROM order_facts
+        WHERE order_key = unhex({order_key:String}) AND identity = unhex({identity:String})),
+    (SELECT count() FROM lead_facts FINAL WHERE site = {site:String}
+        AND event_key = unhex({event_key:String}) AND channel = {channel:String}),
+    (SELECT uniqExact(identity) FROM identity_edges
+        WHERE anonymous_key = unhex({visitor_id:String}) AND identity = unhex({identity:String}))
+"""
+_FACT_TABLES = ("visitor_facts", "order_facts", "lead_facts", "identity_edges")
+_REJECTS = """
+SELECT log_id, log_partition, log_offset, toString(appended_at), code, detail
+FROM rejects FINAL WHERE position(value, {event_id:String}) > 0
+ORDER BY appended_at, log_id, log_partition, log_offset LIMIT 20
 """
 _EVENT_FIELDS = (
     "site", "name", "channel", "identity", "event_key", "visitor_id", "occurred_at", "received_at",
@@ -43,24 +67,49 @@ async def trace(store: Store, event_id: str) -> Sequence[Mapping[str, Any]]:
     ]
 
 
+async def rejected(store: Store, event_id: str) -> Sequence[Mapping[str, Any]]:
+    """Give the records with these bytes in them that could not be read, at most 20.
+
+    Nobody can tell whose they are: an id may stand in a record for another reason."""
+    return _named(
+        ("log_id", "partition", "offset", "appended_at", "code", "detail"),
+        await store.select(_REJECTS, {"event_id": event_id}),
+    )
+
+
 async def _path(store: Store, event_id: str, event: dict[str, Any]) -> Mapping[str, Any]:
     path: dict[str, Any] = {"event_id": event_id, **event}
-    fates = await store.select(_FATES, {"identity": event["identity"]})
-    path["copies"] = [
-        dict(
-            zip(("log_id", "partition", "offset", "received_at", "fate", "code"), row, strict=True)
-        )
-        for row in fates
-    ]
+    site, transaction_id = event["site"], event["transaction_id"]
+    path["copies"] = _named(
+        ("log_id", "partition", "offset", "appended_at", "received_at", "fate", "code"),
+        await store.select(_FATES, {"identity": event["identity"]}),
+    )
+    path["rows"] = [table for table, count in await _facts(store, event) if count]
     results = await store.select(
-        _RESULTS, {"event_id": event_id, "site": event["site"], "name": event["name"]}
+        _RESULTS, {"event_id": event_id, "site": site, "name": event["name"]}
     )
     if results:
         path["session_id"], path["person_id"] = results[0][0], results[0][1]
-    if event["transaction_id"] is not None:
-        orders = await store.select(
-            _ORDERS, {"site": event["site"], "transaction_id": event["transaction_id"]}
+        path["sessions"] = _named(
+            ("started_at", "ended_at", "events", "channel_group", "source", "medium"),
+            await store.select(_SESSIONS, {"site": site, "session_id": results[0][0] or ""}),
         )
-        names = ("status", "gross", "refunded", "currency", "verified", "session_id", "person_id")
-        path["orders"] = [dict(zip(names, row, strict=True)) for row in orders]
+    if transaction_id is not None:
+        path["orders"] = _named(
+            ("status", "gross", "refunded", "currency", "verified", "session_id", "person_id"),
+            await store.select(_ORDERS, {"site": site, "transaction_id": transaction_id}),
+        )
     return path
+
+
+def _named(names: Sequence[str], rows: Sequence[Row]) -> list[dict[str, Any]]:
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+async def _facts(store: Store, event: Mapping[str, Any]) -> Sequence[tuple[str, int]]:
+    """Say in which tables of facts the event has rows, beside `events`."""
+    keys = {name: event[name] for name in ("site", "channel", "identity", "event_key")}
+    keys["visitor_id"] = event["visitor_id"] or NOBODY.hex()
+    order = identifier_id(event["site"], "transaction_id", event["transaction_id"] or "")
+    ((*counts,),) = await store.select(_FACTS, {**keys, "order_key": order.hex()})
+    return [("events", 1), *zip(_FACT_TABLES, counts, strict=True)]

@@ -206,6 +206,11 @@ class KafkaAppender:
         led = producer.client.cluster.available_partitions_for_topic(self._topic.name) or ()
         if not answered or len(led) < self._topic.partitions:
             raise Unavailable(f"{len(led)} of {self._topic.partitions} partitions have a leader")
+        if len(led) > self._topic.partitions:  # copies of an event would not meet any more
+            raise Unavailable(
+                f"topic {self._topic.name} has grown to {len(led)} partitions: start this collector"
+                " with log.partitions set to it"
+            )
 
     async def _connected(self) -> AIOKafkaProducer:
         async with self._starting:

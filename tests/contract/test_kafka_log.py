@@ -5,10 +5,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import pytest
-from aiokafka.admin import NewTopic, RecordsToDelete
+from aiokafka.admin import NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.structs import TopicPartition
 
-from spine.errors import Misconfigured
+from spine.errors import Misconfigured, Unavailable
 from spine.kafka_log import KafkaLog
 from spine.kafka_read import Pace
 from spine.kafka_topic import MAX_VALUE_BYTES, KafkaTopic
@@ -49,6 +49,17 @@ async def test_another_partition_count_is_refused(topic: KafkaTopic) -> None:
         async with opened(topic._replace(partitions=4)):
             pass
     assert raised.value.key == "log.partitions"
+
+
+async def test_who_appends_is_not_ready_when_the_topic_has_grown(topic: KafkaTopic) -> None:
+    async with opened(topic) as log:
+        await log.ready()
+        async with admin(topic) as client:
+            await client.create_partitions({topic.name: NewPartitions(5, [[1], [1]])})
+        with pytest.raises(Unavailable, match="has grown to 5 partitions"):
+            async with asyncio.timeout(30):
+                while True:
+                    await log.ready()
 
 
 async def test_a_value_above_the_bound_is_a_bug_of_the_caller(topic: KafkaTopic) -> None:

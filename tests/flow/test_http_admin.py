@@ -127,7 +127,12 @@ async def test_an_event_is_found_by_its_id_whatever_is_in_it(tmp_path: Path) -> 
                 (path,) = found["events"]
                 assert (path["event_id"], path["site"], path["name"]) == (ODD_ID, "shop", "search")
                 assert [copy["fate"] for copy in path["copies"]] == ["stored", "duplicate"]
-                assert await asked.get("/events/e-unknown") == (404, {"events": []})
+                assert all(copy["appended_at"] > "2026" for copy in path["copies"])
+                assert path["rows"] == ["events"]  # without a visitor it feeds nothing
+                assert await asked.get("/events/e-unknown") == (
+                    404,
+                    {"events": [], "rejected": []},
+                )
                 assert (await asked.get("/readyz"))[0] == 200
                 status, balance = await asked.get("/ledger")
                 assert (status, balance["holds"], balance["log_id"]) == (200, True, log_id)
