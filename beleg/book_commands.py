@@ -12,8 +12,9 @@ from beleg import ledger as books
 from beleg import rebuild as rebuilding
 from beleg import replay as replaying
 from beleg import trace as tracing
-from processors.dead_letters import Letters
+from processors.rejects import Rejects
 from spine.codes import CODES
+from spine.log import Range
 from spine.runtime import run_to_end
 from spine.settings import Settings
 
@@ -124,7 +125,7 @@ def audit(settings: Callable[[], Settings], since: datetime | None, until: datet
 @click.option("--to", "until", type=_DAY, help="Last day, UTC, included.")
 @click.option(
     "--range",
-    "stretch",
+    "offsets",
     type=(int, int, int),
     metavar="PARTITION FIRST LAST",
     help="Not the rejected ones, but these offsets of the log, both included.",
@@ -136,7 +137,7 @@ def replay(
     code: str | None,
     since: datetime | None,
     until: datetime | None,
-    stretch: tuple[int, int, int] | None,
+    offsets: tuple[int, int, int] | None,
     *,
     dry_run: bool,
 ) -> None:
@@ -153,11 +154,12 @@ def replay(
     duplicate: safe to interrupt and to repeat. Works while everything runs. Exit 1 when a record
     still cannot be read, or belongs to a site that is not in the settings.
     """
-    chosen: Letters | replaying.Stretch = Letters(code, auditing.days_of((since, until)))
-    if stretch is not None:
+    chosen: Rejects | Range = Rejects(code, auditing.days_of((since, until)))
+    if offsets is not None:
         if (code, since, until) != (None, None, None):
             raise click.UsageError("--range stands alone: --code, --from, --to are for rejects")
-        chosen = replaying.Stretch(*stretch)
+        partition, first, last = offsets
+        chosen = Range(partition, first, last + 1)
     sys.exit(run_to_end(replaying.replay(settings(), chosen, click.echo, only_tell=dry_run)))
 
 

@@ -10,13 +10,13 @@ from beleg.commands import Say, opened_books, opened_log
 from beleg.house import own_log_id
 from consent_rules.rules import load
 from processors import ledger, logs
-from processors.dead_letters import Letters, pages, piles
 from processors.judge import read
 from processors.loop import seen
+from processors.rejects import Rejects, pages, piles
 from processors.replay import Again, Left, Regime, again
 from spine.errors import Misconfigured
 from spine.failpoint import reach
-from spine.log import Entry, Log, Record
+from spine.log import Entry, Log, Range, Record
 from spine.settings import Settings
 from spine.store import Store
 
@@ -24,24 +24,14 @@ from spine.store import Store
 _PAGE_RECORDS = 200
 
 
-class Stretch(NamedTuple):
-    """Offsets of one partition of the log, both ends included."""
-
-    partition: int
-    first: int
-    last: int
-
-
-class Source(NamedTuple):
-    """Where records are read from, and how many they are."""
+class Records(NamedTuple):
+    """What is to be replayed, page by page, and how many they are."""
 
     pages: AsyncIterator[Sequence[Record]]
     total: int
 
 
-async def replay(
-    settings: Settings, wanted: Letters | Stretch, say: Say, *, only_tell: bool
-) -> int:
+async def replay(settings: Settings, wanted: Rejects | Range, say: Say, *, only_tell: bool) -> int:
     """Append what can be read and kept now and has not landed; give 0 if that is all, else 1."""
     regimes = {
         name: Regime(load(site.consent), site.currency) for name, site in settings.sites.items()
@@ -52,52 +42,61 @@ async def replay(
     ):
         await store.check_version()
         log_id = await logs.log_id_of(store, log, own_log_id(log))
-        if isinstance(wanted, Stretch):
-            source = await _stretch(store, log, log_id, wanted)
+        if isinstance(wanted, Range):
+            records = await on_the_log(store, log, log_id, wanted)
         else:
-            source = await _letters(store, wanted)
-        replaying = _Replaying(store, log, regimes, only_tell=only_tell)
-        async for page in source.pages:
+            records = await _rejected(store, wanted)
+        replaying = Replaying(store, log, regimes, only_tell=only_tell)
+        async for page in records.pages:
             await replaying.page(page)
-            click.echo(f"\r{replaying.read:,} of {source.total:,} records ", nl=False, err=True)
+            click.echo(f"\r{replaying.read:,} of {records.total:,} records ", nl=False, err=True)
     click.echo("", err=True)
-    return replaying.conclude(say)
+    return replaying.conclude(records.total, say)
 
 
-async def _letters(store: Store, letters: Letters) -> Source:
-    found = await piles(store, letters)
+async def _rejected(store: Store, wanted: Rejects) -> Records:
+    found = await piles(store, wanted)
 
-    async def read_all() -> AsyncIterator[Sequence[Record]]:
+    async def all_pages() -> AsyncIterator[Sequence[Record]]:
         for pile in found:
-            async for page in pages(store, letters, pile, _PAGE_RECORDS):
+            async for page in pages(store, wanted, pile, _PAGE_RECORDS):
                 yield page
 
-    return Source(read_all(), sum(pile.records for pile in found))
+    return Records(all_pages(), sum(pile.records for pile in found))
 
 
-async def _stretch(store: Store, log: Log, log_id: str, wanted: Stretch) -> Source:
-    partition, first, last = wanted
-    if not 0 <= partition < log.partitions or not 0 <= first <= last:
+async def on_the_log(store: Store, log: Log, log_id: str, wanted: Range) -> Records:
+    """Give the records of a range that the processors have passed. Raises: Misconfigured when the
+    log does not hold it, Unavailable."""
+    partition, first, following = wanted
+    if not 0 <= partition < log.partitions or not 0 <= first < following:
         raise Misconfigured(
             "--range", f"{log.name} has partitions 0 to {log.partitions - 1}, offsets rise"
         )
     start = (await log.bounds())[partition].start
     end = (await ledger.positions(store, log_id, [partition]))[partition].offset
-    if not start <= first <= last < end:
+    if first < start or following > end:
         raise Misconfigured(
             "--range",
             f"partition {partition} holds offsets {start} to {end - 1} that the processors have"
             " passed; what comes after is judged anyway, what came before is gone",
         )
 
-    async def read_all() -> AsyncIterator[Sequence[Record]]:
-        for offset in range(first, last + 1, _PAGE_RECORDS):
-            yield await log.read(partition, offset, min(_PAGE_RECORDS, last + 1 - offset))
+    async def all_pages() -> AsyncIterator[Sequence[Record]]:
+        at = first
+        while at < following:
+            page = await log.read(partition, at, min(_PAGE_RECORDS, following - at))
+            # Retention goes on meanwhile, and then the log gives what comes after the gap.
+            page = [record for record in page if record.offset < following]
+            if not page:
+                return
+            yield page
+            at = page[-1].offset + 1
 
-    return Source(read_all(), last + 1 - first)
+    return Records(all_pages(), following - first)
 
 
-class _Replaying:
+class Replaying:
     """One run of the command: what it has met so far, and what became of it."""
 
     def __init__(
@@ -143,8 +142,10 @@ class _Replaying:
             reach("after the replay's append")
         self._appended += len(entries)
 
-    def conclude(self, say: Say) -> int:
+    def conclude(self, total: int, say: Say) -> int:
         """Say what became of the records; give 0 if none is left to be mended, else 1."""
+        if total > self.read:
+            self._left["gone meanwhile"] = total - self.read
         appended = "would be appended" if self._only_tell else "appended"
         say(
             f"{self.read:,} records: {self._appended:,} {appended}, {self._landed:,} landed"

@@ -132,10 +132,6 @@ async def test_rejected_records_land_once_when_an_older_processor_is_mended(
     rules.write_text(text.replace('version = "', 'version = "stricter-'), "utf-8")
 
     before = await on_the_log(house)
-    left = f"5 appended, 0 landed already, 1 dropped by the consent rules, {len(POISON)} left"
-    told = house.run("replay", "--dry-run", check=False)
-    assert told.returncode == 1
-    assert left.replace("appended", "would be appended", 1) in told.stdout
     died = house.run("replay", check=False, env={"BELEG_FAILPOINT": "before the replay's append"})
     assert died.returncode == -signal.SIGKILL
     assert await on_the_log(house) == before

@@ -1,12 +1,16 @@
 """Where a replay reads from: rejected records page by page, or a range of the log."""
 
 import asyncio
+import sqlite3
 from datetime import UTC, date, datetime
 from pathlib import Path
 from uuid import uuid4
 
-from processors.dead_letters import Letters, Pile, pages, piles
-from spine.log import Record
+from beleg.replay import Replaying, on_the_log
+from processors import ledger
+from processors.rejects import Pile, Rejects, pages, piles
+from spine.embedded_log import EmbeddedLog
+from spine.log import Batch, Entry, Range, Record
 from spine.store import Store
 from tests.clickhouse_server import client_of, started
 from tests.faults.oracle import settle
@@ -37,12 +41,12 @@ async def reject(store: Store, log_id: str, partition: int, records: list[Record
     )
 
 
-async def read_all(store: Store, letters: Letters, log_id: str, size: int) -> list[list[Record]]:
+async def read_all(store: Store, rejects: Rejects, log_id: str, size: int) -> list[list[Record]]:
     return [
         list(page)
-        for pile in await piles(store, letters)
+        for pile in await piles(store, rejects)
         if pile.log_id == log_id
-        async for page in pages(store, letters, pile, size)
+        async for page in pages(store, rejects, pile, size)
     ]
 
 
@@ -55,12 +59,12 @@ async def test_rejects_come_page_by_page_with_their_bytes_and_once(store: Store)
     await reject(store, log_id, 0, told)
     await reject(store, log_id, 0, told[3:9])  # landed again after a crash
     await reject(store, log_id, 2, told[:2])
-    found = await piles(store, Letters())
+    found = await piles(store, Rejects())
     assert [pile for pile in found if pile.log_id == log_id] == [
         Pile(log_id, 0, 15, 56), Pile(log_id, 2, 2, 4),
     ]  # fmt: skip
     for size in (1, 4, 5, 100):
-        read = await read_all(store, Letters(), log_id, size)
+        read = await read_all(store, Rejects(), log_id, size)
         assert all(len(page) <= size for page in read)
         assert [record for page in read for record in page] == [
             *told, *(record._replace(partition=2) for record in told[:2])
@@ -73,25 +77,50 @@ async def test_rejects_are_chosen_by_code_and_by_the_day_of_the_append(store: St
     told = [Record(0, offset, b"x", day_ms(text)) for offset, text in enumerate(times)]
     await reject(store, log_id, 0, told)
     on = (date(2026, 11, 21) - EPOCH).days
-    for letters, offsets in (
-        (Letters("unreadable_record"), [0, 3]),
-        (Letters("unknown_schema"), [1, 2]),
-        (Letters(days=(on, on)), [1, 2]),
-        (Letters("unreadable_record", (on, on + 1)), [3]),
+    for rejects, offsets in (
+        (Rejects("unreadable_record"), [0, 3]),
+        (Rejects("unknown_schema"), [1, 2]),
+        (Rejects(days=(on, on)), [1, 2]),
+        (Rejects("unreadable_record", (on, on + 1)), [3]),
     ):
-        found = [r.offset for p in await read_all(store, letters, log_id, 1) for r in p]
+        found = [r.offset for p in await read_all(store, rejects, log_id, 1) for r in p]
         assert found == offsets
 
 
 async def test_what_is_rejected_meanwhile_is_not_replayed_in_the_same_run(store: Store) -> None:
     log_id = uuid4().hex
     await reject(store, log_id, 0, [Record(0, offset, b"x", 0) for offset in (1, 2, 3)])
-    (pile,) = [one for one in await piles(store, Letters()) if one.log_id == log_id]
+    (pile,) = [one for one in await piles(store, Rejects()) if one.log_id == log_id]
     read = []
-    async for page in pages(store, Letters(), pile, 2):
+    async for page in pages(store, Rejects(), pile, 2):
         read += [record.offset for record in page]
         await reject(store, log_id, 0, [Record(0, read[-1] + 10, b"x", 0)])
     assert read == [1, 2, 3]
+
+
+async def test_what_retention_drops_while_a_range_is_read_is_told(
+    store: Store, tmp_path: Path
+) -> None:
+    log = await EmbeddedLog.open(
+        tmp_path / "log", batch_records=500, batch_wait_ms=20, max_bytes=1 << 24, retention_s=3600
+    )
+    await log.append([Entry(0, b"not readable")] * 500)
+    batch = Batch(await log.read(0, 0, 500), [Range(0, 0, 500)])
+    await ledger.enter(store, log.log_id, batch, await ledger.next_token(store))
+    records = await on_the_log(store, log, log.log_id, Range(0, 0, 450))
+    replaying = Replaying(store, log, {}, only_tell=False)
+    offsets: list[int] = []
+    async for page in records.pages:
+        await replaying.page(page)
+        offsets += [record.offset for record in page]
+        with sqlite3.connect(tmp_path / "log", timeout=30) as connection:
+            connection.execute("DELETE FROM records WHERE id <= 400")
+        connection.close()
+    assert offsets == [*range(200), *range(400, 450)]
+    said: list[str] = []
+    assert replaying.conclude(records.total, said.append) == 1
+    assert said[1:] == ["  gone meanwhile: 200", "  unreadable_record: 250"]
+    await log.close()
 
 
 def forget(house: House) -> None:
@@ -112,8 +141,7 @@ async def test_a_range_of_the_log_lands_again_where_the_store_has_lost_it(tmp_pa
         await asyncio.to_thread(house.wait_until, "SELECT count() FROM v_events", 450)
         for wrong, sentence in (
             (("0", "0", "450"), "partition 0 holds offsets 0 to 449 that the processors have"),
-            (("1", "0", "1"), "has partitions 0 to 0"),
-            (("0", "5", "4"), "offsets rise"),
+            (("1", "5", "4"), "has partitions 0 to 0, offsets rise"),
         ):
             refused = house.run("replay", "--range", *wrong, check=False)
             assert (refused.returncode, sentence in refused.stderr) == (2, True), refused.stderr

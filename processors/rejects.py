@@ -9,7 +9,7 @@ from spine.log import Record
 from spine.store import Store
 
 
-class Letters(NamedTuple):
+class Rejects(NamedTuple):
     """Which of them.
 
     Shape: `code` is that of the reject, None for all. Units: days of the append since 1970, UTC,
@@ -28,28 +28,28 @@ class Pile(NamedTuple):
     last_offset: int
 
 
-async def piles(store: Store, letters: Letters) -> Sequence[Pile]:
+async def piles(store: Store, rejects: Rejects) -> Sequence[Pile]:
     """Count them by partition. Raises: Unavailable."""
     rows = await store.select(
         "SELECT log_id, log_partition, count(), max(log_offset) FROM rejects FINAL"
-        f" WHERE {_fits(letters)} GROUP BY log_id, log_partition ORDER BY log_id, log_partition",
-        {"code": letters.code or ""},
+        f" WHERE {_fits(rejects)} GROUP BY log_id, log_partition ORDER BY log_id, log_partition",
+        {"code": rejects.code or ""},
     )
     return [Pile(str(log_id), *map(int, numbers)) for log_id, *numbers in rows]
 
 
 async def pages(
-    store: Store, letters: Letters, pile: Pile, size: int
+    store: Store, rejects: Rejects, pile: Pile, size: int
 ) -> AsyncIterator[Sequence[Record]]:
     """Yield them, so many at once. What is rejected meanwhile is not among them.
 
     Raises: Unavailable."""
-    here = {"log_id": pile.log_id, "code": letters.code or ""}
+    here = {"log_id": pile.log_id, "code": rejects.code or ""}
     following = 0
     while following <= pile.last_offset:
         where = (
             f"log_id = {{log_id:String}} AND log_partition = {pile.partition}"
-            f" AND log_offset BETWEEN {following} AND {pile.last_offset} AND {_fits(letters)}"
+            f" AND log_offset BETWEEN {following} AND {pile.last_offset} AND {_fits(rejects)}"
         )
         # Where the page ends is asked first: values that are not on it must not be read.
         rows = await store.select(
@@ -68,7 +68,7 @@ async def pages(
         following = int(rows[-1][0]) + 1
 
 
-def _fits(letters: Letters) -> str:
-    first, last = letters.days
-    by_code = "" if letters.code is None else " AND code = {code:String}"
+def _fits(rejects: Rejects) -> str:
+    first, last = rejects.days
+    by_code = "" if rejects.code is None else " AND code = {code:String}"
     return f"toUInt16(toDate(appended_at)) BETWEEN {first} AND {last}{by_code}"
