@@ -30,7 +30,7 @@ class Rebuilding(NamedTuple):
             assert len(machine.truth.acknowledged) > acknowledged, "no traffic went on"
 
     async def changes_no_byte(self) -> None:
-        """At rest, so at the same positions, a rebuild gives the same bytes, of spoiled rows too."""
+        """At rest, so at the same positions: a rebuild gives the same bytes, however rows are."""
         before = await self._bytes()
         await self._rebuild()
         assert await self._bytes() == before, "a rebuild changes right rows"
