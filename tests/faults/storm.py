@@ -9,7 +9,7 @@ import itertools
 import random
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,8 +19,8 @@ from tests.flow.houses import House, Process
 
 PROCESSORS = ("process", "process-2", "process-3")
 _ZOMBIE = PROCESSORS[-1]
-_BEYOND_A_SESSION_S = 12.0
-_PLACES = (
+_PARTITIONS = 3
+PLACES = (
     "before events",  # judged, nothing landed
     "before seen",
     "after the landing",
@@ -43,7 +43,7 @@ class Storm(NamedTuple):
         chance = random.Random(self.seed)
         others = asyncio.create_task(self._come_and_go(PROCESSORS[:-1], chance))
         try:
-            for place in chance.sample(_PLACES, self.naps):
+            for place in chance.sample(PLACES, self.naps):
                 await self._nap(place)
         finally:
             others.cancel()
@@ -71,16 +71,27 @@ class Storm(NamedTuple):
 
         await until(stands_still, f"the zombie does not get to {place}")
         batches = _batches(zombie)
-        await asyncio.sleep(_BEYOND_A_SESSION_S)
+        reached = await self._reached()
+
+        async def is_replaced() -> bool:
+            now = await self._reached()
+            return all(now.get(each, 0) > reached.get(each, 0) for each in range(_PARTITIONS))
+
+        await until(is_replaced, "nobody takes the zombie's work over")
         zombie.popen.send_signal(signal.SIGCONT)
 
         async def lands_again() -> bool:
             return _batches(zombie) > batches
 
         await until(lands_again, "the zombie does not land its batch")
-        assert await asyncio.to_thread(self._overlaps), "nobody took the zombie's work over"
+        assert await asyncio.to_thread(self._overlaps), "the zombie has landed nothing again"
         await asyncio.to_thread(self.house.note, _ZOMBIE)
         self.say(f"  storm: a zombie {place} in {time.monotonic() - started:.1f} s")
+
+    async def _reached(self) -> Mapping[int, int]:
+        """Give where the ledger of each partition ends."""
+        sql = "SELECT log_partition, max(next_offset) FROM ledger GROUP BY log_partition"
+        return dict(await asyncio.to_thread(self.house.ask, sql))
 
     def _overlaps(self) -> bool:
         """Say whether two lines of the ledger cover one offset: two processors landed it."""

@@ -1,8 +1,10 @@
-"""Processors come and go, a zombie lands its batch again: every row is as if nothing had been."""
+"""Processors come and go, a zombie lands its batch again, derived rows are spoiled and rebuilt:
+every row is as if nothing had been. The short form of `python -m tests.faults --scenario storm`."""
 
 from pathlib import Path
 
 from tests.faults.machine import COLLECTORS, Machine
+from tests.faults.rebuilding import Rebuilding
 from tests.faults.sites import SETTINGS
 from tests.faults.storm import PROCESSORS, Storm
 from tests.flow.houses import kafka_house
@@ -11,9 +13,12 @@ from tests.kafka_broker import Broker
 SEED = 4
 
 
-async def test_a_rebalance_storm_and_a_zombie_change_no_number(
+async def test_a_storm_a_zombie_and_a_rebuild_change_no_number(
     tmp_path: Path, kafka_broker: Broker
 ) -> None:
     with kafka_house(tmp_path, kafka_broker, SETTINGS, (*COLLECTORS, *PROCESSORS)) as house:
-        storm = Storm(house, naps=1, seed=SEED, say=print)
-        await Machine("kafka", house, SEED, print).endure(storm.happen)
+        machine = Machine("kafka", house, SEED, print)
+        await machine.endure(Storm(house, naps=1, seed=SEED, say=print).happen)
+        rebuilding = Rebuilding(house, times=1, say=print)
+        await machine.endure(rebuilding.happen)
+        await rebuilding.changes_no_byte()

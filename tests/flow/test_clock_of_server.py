@@ -20,7 +20,7 @@ from tests.faults.oracle import settle
 from tests.flow.derive_model import Outcome, outcome
 from tests.flow.happenings import Happening
 from tests.flow.houses import BROWSER_KEY, ORIGIN, House, house_of
-from tests.flow.passage import found
+from tests.flow.views import found
 
 HOUR_S = 3_600
 # The engine reads the clock past the library: to it, put back means that versions were taken later.

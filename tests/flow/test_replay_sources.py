@@ -16,6 +16,7 @@ from tests.clickhouse_server import client_of, started
 from tests.faults.oracle import settle
 from tests.flow.houses import House, embedded_house
 from tests.flow.test_replay import happened, post
+from tests.kafka_logs import key_of
 
 EPOCH = date(1970, 1, 1)
 LANDED = ("seen", "events", "visitor_facts", "order_facts", "lead_facts", "identity_edges")
@@ -104,7 +105,7 @@ async def test_what_retention_drops_while_a_range_is_read_is_told(
     log = await EmbeddedLog.open(
         tmp_path / "log", batch_records=500, batch_wait_ms=20, max_bytes=1 << 24, retention_s=3600
     )
-    await log.append([Entry(0, b"not readable")] * 500)
+    await log.append([Entry(key_of(0), b"not readable")] * 500)
     batch = Batch(await log.read(0, 0, 500), [Range(0, 0, 500)])
     await ledger.enter(store, log.log_id, batch, await ledger.next_token(store))
     records = await on_the_log(store, log, log.log_id, Range(0, 0, 450))
