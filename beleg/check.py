@@ -6,7 +6,9 @@ from pathlib import Path
 from beleg.commands import Say, opened_books, opened_log
 from beleg.house import kafka_topic, own_log_id
 from consent_rules.rules import load
+from processors.adopt import plan
 from processors.logs import log_id_of
+from spine.errors import Misconfigured
 from spine.kafka_topic import inspect
 from spine.settings import Settings, SiteSettings, address
 
@@ -29,6 +31,12 @@ async def check(settings: Settings, say: Say) -> int:
         async with opened_log(settings, appends=True) as log:
             await log.ready()
             await log_id_of(store, log, own_log_id(log))
+            if (adoptable := await plan(store, log, own_log_id(log))) is not None:
+                raise Misconfigured(
+                    "log.url",
+                    f"{adoptable.why}: put back the log that belongs to the store, or"
+                    " `beleg log adopt`",
+                )
             say(f"log: {log.name} takes writes and is the one the store has read")
     return 0
 

@@ -8,6 +8,7 @@ import msgspec
 from beleg.admin import holds, ledger_report
 from beleg.commands import Say, opened_books, opened_log, table
 from beleg.house import own_log_id
+from processors.adopt import plan
 from processors.balance import FATES, Balance, LogBalance, balance, replaced_balances
 from processors.logs import log_id_of
 from processors.site_days import SiteDay, site_days
@@ -16,13 +17,16 @@ from spine.settings import Settings
 
 
 class Books(msgspec.Struct, frozen=True):
-    """Everything the ledger proves."""
+    """Everything the ledger proves.
+
+    Shape: `stranger` is what shows that the log is not the one that was read; None if nothing."""
 
     log_id: str
     partitions: Sequence[Balance]
     replaced: Sequence[LogBalance]
     days: Sequence[SiteDay]
     spills: Sequence[SpillWaiting]
+    stranger: str | None
 
     @property
     def hold(self) -> bool:
@@ -30,6 +34,7 @@ class Books(msgspec.Struct, frozen=True):
         return (
             all(holds(each) for each in (self.partitions, *(log[1] for log in self.replaced)))
             and self.unbalanced is None
+            and self.stranger is None
         )
 
     @property
@@ -43,12 +48,14 @@ async def ledger(settings: Settings, say: Say, *, days: bool, as_json: bool) -> 
     async with opened_books(settings) as store, opened_log(settings) as log:
         await store.check_version()
         log_id = await log_id_of(store, log, own_log_id(log))
+        adoptable = await plan(store, log, own_log_id(log))
         books = Books(
             log_id,
             await balance(store, log_id, await log.bounds()),
             await replaced_balances(store, log.name),
             await site_days(store),
             await spills_waiting(store),
+            adoptable.why if adoptable is not None else None,
         )
     if as_json:
         say(msgspec.json.format(msgspec.json.encode(_report(books))).decode())
@@ -67,6 +74,7 @@ def _report(books: Books) -> dict[str, Any]:
         ],
         "days": [one._asdict() for one in books.days],
         "spills": [one._asdict() for one in books.spills],
+        "stranger": books.stranger,
     }
 
 
@@ -88,6 +96,8 @@ def _print(books: Books, say: Say, *, days: bool) -> None:
             f"site {one.site}, {one.day}: {one.missing} stored without an event,"
             f" {one.unfated} events without a fate"
         )
+    if books.stranger is not None:
+        say(f"the log is not the one that was read: {books.stranger}: `beleg log adopt`")
     say("the ledger holds" if books.hold else "THE LEDGER DOES NOT HOLD")
 
 

@@ -37,10 +37,9 @@ async def plan(store: Store, log: Log, own_id: str | None) -> Plan | None:
     known = await counting(store, log.name)
     if known is None:
         raise Misconfigured("log.url", f"the store does not know {log.name}: run `beleg migrate`")
-    bounds = await log.bounds()
     ends = await positions(store, known.log_id, range(known.partitions))
     reached = {partition: position.offset for partition, position in ends.items()}
-    wrong = await _wrong(store, log, own_id or known.log_id, bounds)
+    wrong = await _wrong(store, log, own_id or known.log_id)
     if own_id is not None and own_id != known.log_id:
         why = f"the log file is {own_id}, the store has read {known.log_id}"
         # A file that was read before and contradicts that is a copy: it cannot keep its id.
@@ -52,11 +51,13 @@ async def plan(store: Store, log: Log, own_id: str | None) -> Plan | None:
     if known.partitions == log.partitions:
         return None
     why = f"it has {log.partitions} partitions, the store has read it with {known.partitions}"
-    return Plan(why, known, reached, uuid4().hex, _pending(reached, bounds))
+    return Plan(why, known, reached, uuid4().hex, _pending(reached, await log.bounds()))
 
 
-async def _wrong(store: Store, log: Log, log_id: str, bounds: Mapping[int, Bounds]) -> str | None:
-    for partition, position in (await positions(store, log_id, list(bounds))).items():
+async def _wrong(store: Store, log: Log, log_id: str) -> str | None:
+    known = await positions(store, log_id, range(log.partitions))
+    bounds = await log.bounds()  # after: others may be writing, and bounds only grow
+    for partition, position in known.items():
         what = await contradiction(log, partition, position, bounds[partition])
         if what is not None:
             return what

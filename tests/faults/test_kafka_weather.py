@@ -49,6 +49,6 @@ async def test_one_of_three_brokers_dies_and_nobody_is_turned_away(tmp_path: Pat
         kafka_house(tmp_path, cluster, _QUICK, _ROLES) as house,
     ):
         machine = Machine("kafka", house, SEED, print)
-        judged = await machine.endure(weather.leader_killed(cluster, 12))
+        judged = await machine.endure(weather.leader_killed(cluster, 0, 12))
         assert judged.acknowledged > 100
         assert not [each for each in machine.truth.attempts if each.status == 503]

@@ -80,14 +80,14 @@ def lost_answers(proxy: CuttingProxy, times: int) -> Weather:
     return happens
 
 
-def leader_killed(cluster: Cluster, for_s: float) -> Weather:
-    """One of three brokers is killed, and comes back later."""
+def leader_killed(cluster: Cluster, which: int, for_s: float) -> Weather:
+    """One of three brokers, each the leader of some partition, is killed, and comes back later."""
 
     async def happens(_: Machine) -> None:
         await asyncio.sleep(1)
-        await asyncio.to_thread(cluster.brokers[0].kill)
+        await asyncio.to_thread(cluster.brokers[which].kill)
         await asyncio.sleep(for_s)
-        await back(cluster.brokers[0])
+        await back(cluster.brokers[which])
         await asyncio.sleep(1)
 
     return happens

@@ -86,6 +86,10 @@ def test_a_topic_made_again_then_grown_is_adopted_each_time(
         tell(house, *range(6, 60))  # more than was read
         house.running["process"] = house._process("process", {})
         ended_with(house.running["process"], "log.url", "beleg log adopt")
+        assert "beleg log adopt" in house.run("check", check=False).stderr
+        report = house.ledger()
+        assert "has another record" in report["stranger"]
+        assert report["holds"] is False
         adopted(house)
         house.start("process")
         counted_once(house, *range(60))

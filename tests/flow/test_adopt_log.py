@@ -1,6 +1,7 @@
 """Another log than before, in one process: which one counts, where reading begins, what is lost."""
 
 import asyncio
+import contextlib
 import shutil
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -14,8 +15,9 @@ from processors.balance import balance, replaced_balances
 from processors.ledger import resume
 from processors.logs import Known, counting, enter, log_id_of, register
 from spine.embedded_log import EmbeddedLog
-from spine.errors import Misconfigured
+from spine.errors import Misconfigured, Unavailable
 from spine.store import Store
+from tests.flow.passage import DyingStore
 from tests.flow.test_derive_ledger import append, opened, read_all, told
 
 
@@ -126,6 +128,27 @@ async def test_an_adopted_log_that_begins_later_has_lost_nothing(
         await read_on(store, log)
         (one,) = await balance(store, log_id, await log.bounds())
         assert (one.appended, one.lost, one.unbalanced) == (10, 3, None)
+
+
+async def test_an_interrupted_adoption_is_planned_and_done_again(
+    store: Store, site: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "log"
+    for calls in range(5):
+        remove(path)
+        async with opened(path, f"{site}{calls}") as log:
+            await register(store, log, "the-one-before")
+            await append(log, told(f"{site}{calls}", 9))
+            _drop(path, 5)
+            planned = await plan(store, log, log.log_id)
+            assert planned is not None
+            with contextlib.suppress(Unavailable):
+                await adopt(DyingStore(store, calls), log, planned)
+            if await plan(store, log, log.log_id) is not None:
+                await adopted(store, log)
+            log_id = await read_on(store, log)
+            (one,) = await balance(store, log_id, await log.bounds())
+            assert (one.appended, one.lost, one.unbalanced) == (4, 0, None)
 
 
 def _drop(path: Path, following: int) -> None:
