@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from tests.faults.machine import Machine
@@ -31,12 +30,13 @@ class StoreTrouble:
         self._proxy = proxy
         self._hold = hold
         self._say = say
+        self._house = house
         self._watch = Watch(house, "process")
 
     async def happen(self, machine: Machine) -> None:
         """Let the store have every mood."""
         await self._watch.moves_on()
-        started, before_bytes = self._watch.pid, self._resident_bytes()
+        started, before_bytes = self._watch.pid, self._house.resident_bytes("process")
         lag = await self._watch.figure("beleg_log_lag")
         for mood, sentence in FAILING.items():
             await self._fail(mood, sentence, machine.truth)
@@ -50,7 +50,7 @@ class StoreTrouble:
             await asyncio.sleep(self._hold.seconds)
             self._proxy.be("clear")
             await self._watch.moves_on()
-        grown = self._resident_bytes() - before_bytes
+        grown = self._house.resident_bytes("process") - before_bytes
         assert grown < _GROWS_BY_BYTES, f"the processor has grown by {grown} bytes"
         assert self._watch.pid == started, "it took a restart"
 
@@ -74,8 +74,3 @@ class StoreTrouble:
         self._proxy.be("clear")
         await self._watch.moves_on()
         await until(self._watch.is_ready, "/readyz does not tell that the store is back")
-
-    def _resident_bytes(self) -> int:
-        status = Path(f"/proc/{self._watch.pid}/status").read_text()
-        (line,) = (line for line in status.splitlines() if line.startswith("VmRSS:"))
-        return int(line.split()[1]) * 1024

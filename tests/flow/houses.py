@@ -118,6 +118,12 @@ class House:
         self.note(role)
         return process
 
+    def resident_bytes(self, role: str) -> int:
+        """The memory that a process holds now."""
+        status = Path(f"/proc/{self.running[role].popen.pid}/status").read_text()
+        (line,) = (line for line in status.splitlines() if line.startswith("VmRSS:"))
+        return int(line.split()[1]) * 1024
+
     def run(
         self, *arguments: str, check: bool = True, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
