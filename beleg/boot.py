@@ -17,6 +17,7 @@ import structlog
 from processors import ledger
 from processors.loop import Processor
 from processors.rebuild import rise_above
+from spine.durable import write_whole
 from spine.errors import Unavailable
 from spine.log import Log, Range
 from spine.store import Store
@@ -64,17 +65,7 @@ class LastBoot:
             self._write(Mark(self._boot_id, synced=True))
 
     def _write(self, mark: Mark) -> None:
-        aside = self._path.with_suffix(".new")
-        with aside.open("wb") as file:
-            file.write(msgspec.json.encode(mark))
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(self._path)
-        directory = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        write_whole(self._path, msgspec.json.encode(mark))
 
 
 def _boot_id() -> str:

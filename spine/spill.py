@@ -22,6 +22,7 @@ import msgspec
 import structlog
 
 from spine.digest import record_digest
+from spine.durable import sync_directory, write_whole
 from spine.errors import Misconfigured, Unavailable
 from spine.failpoint import reach
 from spine.log import Entry
@@ -138,11 +139,7 @@ class Spill:
             about = _About(os.urandom(8).hex(), log)
             path = self._directory / _ABOUT
             try:
-                with path.with_suffix(".new").open("wb") as file:
-                    file.write(msgspec.json.encode(about))
-                    os.fsync(file.fileno())
-                path.with_suffix(".new").replace(path)
-                self._sync_directory()
+                write_whole(path, msgspec.json.encode(about))
             except OSError as error:
                 raise Misconfigured(
                     "data_dir", f"{path} cannot be written: {error.strerror}"
@@ -184,7 +181,7 @@ class Spill:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
         if not self._segments or self._segments[-1].path != path:
             self._segments.append(_Segment(path, self._next, 0, 0))
-        self._sync_directory()
+        sync_directory(self._directory)
 
     def _write(self, content: bytes) -> None:
         assert self._file is not None  # noqa: S101 - begun just before
@@ -215,11 +212,16 @@ class Spill:
         """Give the values of the oldest segment, empty when none waits. Raises: Unavailable.
 
         What is damaged is among them, marked, where an acknowledged value was lost in it."""
-        if not self._segments:
-            return []
+        while self._segments:
+            if len(self._segments) == 1:
+                self.close()
+            if entries := self._read_oldest():
+                return entries
+            self.drop()  # nothing but what nobody was answered for
+        return []
+
+    def _read_oldest(self) -> Sequence[Entry]:
         segment = self._segments[0]
-        if len(self._segments) == 1:
-            self.close()
         try:
             content = segment.path.read_bytes()
         except OSError as error:
@@ -245,13 +247,6 @@ class Spill:
         if self._file is not None:
             os.close(self._file)
             self._file = None
-
-    def _sync_directory(self) -> None:
-        descriptor = os.open(self._directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _read_about(path: Path) -> _About | None:

@@ -158,6 +158,16 @@ def test_the_last_value_of_a_segment_is_known_to_be_lost_by_the_next_segment(
     assert second.exists() is False
 
 
+def test_a_segment_without_anything_to_hand_over_holds_nothing_up(tmp_path: Path) -> None:
+    spill = opened(tmp_path)
+    spill.append(entries(2, start=0))
+    spill.close()
+    (tmp_path / "spill" / f"{0:019}0.spill").rename(tmp_path / "spill" / f"{1:020}.spill")
+    for name in (0, 2):
+        (tmp_path / "spill" / f"{name:020}.spill").write_bytes(b"torn")
+    assert taken(opened(tmp_path))[-2:] == entries(2)
+
+
 def test_a_spill_that_is_full_of_noise_opens_and_goes_on(tmp_path: Path) -> None:
     directory = tmp_path / "spill"
     directory.mkdir()
