@@ -98,6 +98,11 @@ def own_log_id(log: EmbeddedLog | KafkaLog) -> str | None:
     return log.log_id if isinstance(log, EmbeddedLog) else None
 
 
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 class House:
     """The parts of one process, built one by one and ended in reverse."""
 
@@ -142,6 +147,8 @@ class House:
     def _start(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         task = asyncio.create_task(work)
         self._tasks.append(task)
+        # A start that fails ends it too, before what it works with is closed.
+        self._stack.push_async_callback(_ended, task)
         return task
 
     async def _spilling(self, log: EmbeddedLog | KafkaLog) -> Appends:

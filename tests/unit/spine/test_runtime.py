@@ -1,5 +1,6 @@
 """Listening and locking: what is taken already is named by its key."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -95,3 +96,17 @@ def test_a_directory_is_made_and_let_go_of(tmp_path: Path) -> None:
         with locked(place, "run"):
             assert held(place, "run") == {}
         assert held(place, "run") is None
+
+
+def test_an_exception_that_a_library_logs_is_a_line_with_its_traceback() -> None:
+    program = (
+        "import logging; from spine.runtime import configure_logging; configure_logging()\n"
+        "try:\n    raise ValueError('torn')\n"
+        "except ValueError:\n    logging.getLogger('asyncio').exception('task failed')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30
+    )
+    line = json.loads(done.stderr)
+    assert line["event"] == "task failed"
+    assert "ValueError: torn" in line["exception"]
