@@ -36,7 +36,7 @@ async def adopt(settings: Settings, say: Say, confirm: Confirm) -> int:
             if not confirm():
                 say("nothing was changed")
                 return 1
-            if planned.pending:
+            if planned.pending is not None:
                 await _read_pending(settings, store, log, planned)
             log_id = await adoption.adopt(store, log, planned)
     say(f"the store reads {log.name} as log {log_id} now, from its start; start the processors")
@@ -67,12 +67,12 @@ async def _explain(planned: adoption.Plan, log: Log, say: Say) -> None:
     say("")
     say(f"read up to now:  log {planned.known.log_id}")
     say(f"adopted:         log {planned.log_id}, read from its start; what has landed counts once")
-    if planned.pending:
-        count = sum(one.next_offset - one.first_offset for one in planned.pending)
-        say(f"before that:     {count:,} records are read that are still pending on the log")
-    else:
+    if planned.pending is None:
         say("lost:            what stood behind that on the old log and is not on this one;")
         say("                 nobody can know how much that was")
+    else:
+        count = sum(one.next_offset - one.first_offset for one in planned.pending)
+        say(f"before that:     {count:,} records are read that are still pending on the log")
 
 
 async def _read_pending(settings: Settings, store: Store, log: Log, planned: adoption.Plan) -> None:
@@ -83,3 +83,4 @@ async def _read_pending(settings: Settings, store: Store, log: Log, planned: ado
         count = span.next_offset - span.first_offset
         click.echo(f"partition {span.partition}: reading {count:,} records", err=True)
         await processor.take_range(span, settings.processors.batch_records)
+    await adoption.pending_now(store, log, known)  # books what the log dropped meanwhile

@@ -60,7 +60,7 @@ async def ledger(settings: Settings, say: Say, *, days: bool, as_json: bool) -> 
     if as_json:
         say(msgspec.json.format(msgspec.json.encode(_report(books))).decode())
     else:
-        _print(books, say, days=days)
+        show(books, say, days=days)
     return 0 if books.hold else 1
 
 
@@ -78,7 +78,8 @@ def _report(books: Books) -> dict[str, Any]:
     }
 
 
-def _print(books: Books, say: Say, *, days: bool) -> None:
+def show(books: Books, say: Say, *, days: bool) -> None:
+    """Print the books for people; with a line for each site and day, or for each site."""
     _print_log(books.log_id, books.partitions, say)
     for log_id, partitions in books.replaced:
         say("")

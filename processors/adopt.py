@@ -20,14 +20,15 @@ class Plan(NamedTuple):
     """What an adoption would do.
 
     Shape: `why` is what shows that the log is another one; `known` counts until then, and its
-    ledger ends at `reached`; `log_id` counts afterwards; `pending` is still to be read under the
-    id that counts now: the log is the same, only its partition count is not."""
+    ledger ends at `reached`; `log_id` counts afterwards. Where the log is the same and only its
+    partition count is not, `pending` is still to be read under the id that counts now; None where
+    it is another log, and nobody knows what was pending."""
 
     why: str
     known: Known
     reached: Mapping[int, int]
     log_id: str
-    pending: Sequence[Range]
+    pending: Sequence[Range] | None
 
 
 async def plan(store: Store, log: Log, own_id: str | None) -> Plan | None:
@@ -43,11 +44,11 @@ async def plan(store: Store, log: Log, own_id: str | None) -> Plan | None:
     if own_id is not None and own_id != known.log_id:
         why = f"the log file is {own_id}, the store has read {known.log_id}"
         # A file that was read before and contradicts that is a copy: it cannot keep its id.
-        return Plan(why, known, reached, uuid4().hex if wrong else own_id, [])
+        return Plan(why, known, reached, uuid4().hex if wrong else own_id, None)
     if wrong is None and known.partitions > log.partitions:
         wrong = f"it has {log.partitions} partitions, the store has read {known.partitions}"
     if wrong is not None:
-        return Plan(wrong, known, reached, uuid4().hex, [])
+        return Plan(wrong, known, reached, uuid4().hex, None)
     if known.partitions == log.partitions:
         return None
     why = f"it has {log.partitions} partitions, the store has read it with {known.partitions}"

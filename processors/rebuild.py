@@ -4,6 +4,8 @@ What is written is what live deriving would write, by the same statements, under
 taken before anything is read. So it may run while processors run, stop anywhere, and run again.
 """
 
+import asyncio
+import os
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
@@ -57,6 +59,8 @@ async def rebuild(store: Store, chunk_rows: int = _CHUNK_ROWS) -> AsyncIterator[
     for number, keys in enumerate(ranges):
         yield Step(number, len(ranges), keys.kind.table)
         await _rebuild_range(store, keys)
+    if store.path is not None:
+        await asyncio.to_thread(os.sync)  # the note must not outlive its rows
     await store.command(f"INSERT INTO rebuilds SELECT {DERIVE_VERSION}, now64(3, 'UTC')")
 
 

@@ -83,6 +83,28 @@ async def test_a_replaced_log_is_read_from_its_start_and_one_put_back_reads_on(
         assert [each.log_id for each in await replaced_balances(store, site)] == [second_id]
 
 
+async def test_an_older_copy_of_a_log_of_before_gets_another_id_too(
+    store: Store, site: str, tmp_path: Path
+) -> None:
+    path, older = tmp_path / "log", tmp_path / "older"
+    async with opened(path, site) as log:
+        await append(log, told(site, 3))
+        first_id = await read_on(store, log)
+    shutil.copy(path, older)
+    async with opened(path, site) as log:
+        await append(log, told(site, 2, first=3))
+        await read_on(store, log)
+    remove(path)
+    async with opened(path, site) as log:
+        await adopted(store, log)
+    restore(path, older)
+    async with opened(path, site) as log:
+        await append(log, told(site, 9, first=4))
+        assert await adopted(store, log) != first_id
+        await read_on(store, log)
+        assert await stored(store, site) == 13
+
+
 @pytest.mark.parametrize("written_on", [0, 2, 9])
 async def test_an_older_copy_gets_another_id_whatever_was_written_to_it_since(
     store: Store, site: str, tmp_path: Path, written_on: int
@@ -173,6 +195,23 @@ async def test_a_log_made_anew_right_after_a_loss_does_not_pass_for_the_old_one(
         await append(log, told(site, 9, first=10))
         with pytest.raises(Misconfigured, match="beleg log adopt"):
             await resume(store, log, log_id, [0])
+
+
+async def test_records_that_come_back_after_a_loss_are_those_of_the_same_log(
+    store: Store, site: str, tmp_path: Path
+) -> None:
+    """They stay lost: the alarm was given, and the log is told by the record behind them."""
+    path, whole = tmp_path / "log", tmp_path / "whole"
+    async with opened(path, site) as log:
+        log_id = await register(store, log, log.log_id)
+        await append(log, told(site, 6))
+    shutil.copy(path, whole)
+    async with opened(path, site) as log:
+        _drop(path, 4)
+        assert await resume(store, log, log_id, [0]) == {0: 4}
+    restore(path, whole)
+    async with opened(path, site) as log:
+        assert await resume(store, log, log_id, [0]) == {0: 4}
 
 
 async def test_what_an_older_store_has_not_read_stays_on_the_log(
