@@ -31,7 +31,6 @@ from spine.log import Batch, Bounds, Entry, Range, Record, Resume
 _SWEEP_EVERY_S = 1.0
 _SWEEP_ROWS = 50_000
 _QUEUE_APPENDS = 20_000
-_NO_CLOCK_MS = (1 << 63) - 1
 _ROOM_BYTES = 1 << 20
 
 
@@ -245,17 +244,23 @@ class EmbeddedLog:
 
     @staticmethod
     def _sweep(connection: sqlite3.Connection, older_than_s: float) -> bool:
-        """Delete some of the oldest rows that have landed; say whether there were any."""
-        # With 0 the clock has no say: put back since, it would call what has landed too young.
-        now_ms = time.time_ns() // 1_000_000 if older_than_s else _NO_CLOCK_MS
-        oldest_ms = now_ms - int(older_than_s * 1000)
+        """Delete some of the oldest rows that have landed, with 0 whatever the clock says; say
+        whether there were any."""
         # A sweep that fails only keeps rows for longer; the next append tells what is wrong.
         reach("before the sweep")
-        with contextlib.suppress(sqlite3.Error), connection:
+        with contextlib.suppress(sqlite3.Error):
+            ((last,),) = connection.execute(
+                "SELECT min(committed, (SELECT min(id) FROM records) + ?) FROM about",
+                (_SWEEP_ROWS,),
+            ).fetchall()
+            # Up to the first that stays, for older times may stand behind it when the clock was
+            # put back, and a position must not go from between others.
+            ((stays,),) = connection.execute(
+                "SELECT min(id) FROM records WHERE ? AND id <= ? AND appended_ms > ?",
+                (older_than_s > 0, last, time.time_ns() // 1_000_000 - int(older_than_s * 1000)),
+            ).fetchall()
             swept = connection.execute(
-                "DELETE FROM records WHERE appended_ms <= ? AND id <= (SELECT"
-                " min(committed, (SELECT min(id) FROM records) + ?) FROM about)",
-                (oldest_ms, _SWEEP_ROWS),
+                "DELETE FROM records WHERE id < ifnull(?, ? + 1)", (stays, last)
             )
             reach("after the sweep")
             return swept.rowcount > 0

@@ -69,6 +69,25 @@ async def test_what_landed_before_the_clock_was_put_back_makes_room_too(tmp_path
     await log.close()
 
 
+async def test_only_the_oldest_positions_go_whatever_the_clock_said_when_they_came(
+    tmp_path: Path,
+) -> None:
+    log = await open_log(tmp_path / "log", retention_s=3600)
+    await log.append([Entry(0, b"old"), Entry(0, b"of a clock that was ahead"), Entry(0, b"old")])
+    with sqlite3.connect(tmp_path / "log", timeout=30) as connection:
+        connection.execute(
+            "UPDATE records SET appended_ms = appended_ms + iif(id = 2, 7200000, -7200000)"
+        )
+    connection.close()
+    await log.commit(landed(3))
+    async with asyncio.timeout(30):
+        while (await log.bounds())[0].start == 0:
+            await asyncio.sleep(0.1)
+    assert (await log.bounds())[0] == (1, 3)
+    assert [record.offset for record in await log.read(0, 0, 10)] == [1, 2]
+    await log.close()
+
+
 async def test_a_full_log_is_ready_again_by_itself_once_something_has_landed(
     tmp_path: Path,
 ) -> None:

@@ -63,7 +63,6 @@ async def post(house: House, site: str, *events: dict[str, Any]) -> None:
 
 
 async def on_the_log(house: House) -> list[Record]:
-    """Everything but the poison, which the log may drop: it says that it came in 1970."""
     settings = load(house.config, {})
     async with opened_log(settings) as log:
         bounds = await log.bounds()
@@ -71,7 +70,6 @@ async def on_the_log(house: House) -> list[Record]:
             record
             for partition, bound in bounds.items()
             for record in await log.read(partition, 0, bound.end)
-            if record.value not in POISON
         ]
 
 
