@@ -30,11 +30,14 @@ class Attempt(NamedTuple):
 
 
 class Death(NamedTuple):
-    """The end of a process. Shape: `flushed` when it ended in order."""
+    """The end of a process.
+
+    Shape: `flushed` when it ended in order, else tallies of the last `unflushed_s` may be gone."""
 
     role: str
     died_at: float
     flushed: bool
+    unflushed_s: float
 
 
 class Truth:
@@ -54,8 +57,10 @@ class Truth:
                 if attempt.status == 202:
                     self.acknowledged.add(saying.told.identity)
 
-    def died(self, role: str, flushed: bool) -> None:
-        self.deaths.append(Death(role, time.time(), flushed))
+    def died(self, role: str, flushed: bool, log_away_s: float = 0.0) -> None:
+        """Note the end of a process, whose tallies could not be flushed for a while before."""
+        unflushed_s = log_away_s + TALLY_FLUSH_S + _FLUSH_LEEWAY_S
+        self.deaths.append(Death(role, time.time(), flushed, unflushed_s))
 
     def turned_away_since(self, at: float, by: str) -> bool:
         """Say whether a process answered since then that it refuses or drops something."""
@@ -94,7 +99,7 @@ class Truth:
             return True
         end = min(ends, key=lambda death: death.died_at)
         alive_s = end.died_at - attempt.answered_at
-        return not end.flushed and alive_s <= TALLY_FLUSH_S + _FLUSH_LEEWAY_S
+        return not end.flushed and alive_s <= end.unflushed_s
 
     def write(self, path: Path) -> None:
         """Keep it as a file, a line for each attempt."""

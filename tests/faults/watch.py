@@ -53,7 +53,12 @@ class Watch:
     async def _get(self, route: str) -> tuple[int, str]:
         self.is_alive()
         address = self._house.addresses[f"{self._role} admin"]
-        return await asyncio.to_thread(_get, f"http://{address}/{route}")
+        try:
+            return await asyncio.to_thread(_get, f"http://{address}/{route}")
+        except urllib.error.URLError as error:
+            await asyncio.sleep(2)
+            self.is_alive()
+            raise AssertionError(f"{self._role} lives and does not answer: {error}") from error
 
 
 async def until(true: Callable[[], Coroutine[None, None, bool]], otherwise: str) -> None:
