@@ -6,7 +6,7 @@ from importlib.metadata import version
 import click
 
 from beleg.commands import Say, opened_log, table
-from beleg.house import kafka_topic, own_log_id
+from beleg.open_log import kafka_topic, own_log_id
 from beleg.owned import owned_store
 from processors import adopt as adoption
 from processors.loop import Processor

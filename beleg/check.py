@@ -4,7 +4,7 @@ import ipaddress
 from pathlib import Path
 
 from beleg.commands import Say, opened_books, opened_log
-from beleg.house import kafka_topic, own_log_id
+from beleg.open_log import kafka_topic, own_log_id
 from consent_rules.rules import load
 from processors.adopt import plan
 from processors.logs import log_id_of

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 import click
 
-from beleg.house import open_log, own_log_id
+from beleg.open_log import open_log, own_log_id
 from beleg.parcel import bounded_lines
 from beleg.rebuild import rebuild_all
 from beleg.send import Progress, SendOptions, Summary, send

@@ -20,6 +20,7 @@ import structlog
 
 from beleg.admin import Admin, Check
 from beleg.boot import LastBoot, take_again
+from beleg.open_log import kafka_topic, open_log, own_log_id
 from collector.app import Collector
 from collector.source import Sources
 from collector.spilling import SpillingLog
@@ -29,14 +30,13 @@ from processors.loop import Processor
 from processors.rebuild import is_due, rebuild
 from processors.sites import enter_sites, sites_of
 from spine.embedded_log import EmbeddedLog
-from spine.errors import Misconfigured, Unavailable
+from spine.errors import Unavailable
 from spine.kafka_log import KafkaLog
 from spine.kafka_read import Pace
-from spine.kafka_topic import KafkaTopic
 from spine.log import Appends, Bounds, Log
 from spine.metrics import Metrics
 from spine.runtime import listen, locked, tell, until_stopped
-from spine.settings import LogSettings, Settings, StoreSettings
+from spine.settings import Settings, StoreSettings
 from spine.spill import Spill
 from spine.store import Store
 
@@ -53,31 +53,6 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-async def open_log(settings: Settings, *, appends: bool = True) -> EmbeddedLog | KafkaLog:
-    """Open the log that the settings name; a Kafka topic is made only for who appends.
-
-    Raises: Misconfigured, Unavailable."""
-    log = settings.log
-    pace = Pace(settings.processors.batch_records, settings.processors.batch_wait_ms)
-    if log.url == "embedded":
-        return await EmbeddedLog.open(
-            Path(settings.data_dir) / "log.sqlite",
-            batch_records=pace.batch_records,
-            batch_wait_ms=pace.batch_wait_ms,
-            max_bytes=log.max_bytes,
-            retention_s=log.retention_s,
-        )
-    kafka = KafkaLog(kafka_topic(log), log.group, pace)
-    if not appends:
-        return kafka
-    try:
-        await kafka.open()
-    except (Unavailable, Misconfigured):
-        await kafka.close()
-        raise
-    return kafka
-
-
 def _spare_cycle_collector() -> None:
     # What is loaded by now lives for ever, and a batch has many thousand objects at once, none of
     # them in a cycle. With Python's defaults the search for cycles took a sixth of the collector's
@@ -85,17 +60,6 @@ def _spare_cycle_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 10, 10)
-
-
-def kafka_topic(log: LogSettings) -> KafkaTopic:
-    """Give the topic that the settings name."""
-    servers = log.url.removeprefix("kafka://")
-    return KafkaTopic(servers, log.topic, log.partitions, log.append_deadline_ms)
-
-
-def own_log_id(log: EmbeddedLog | KafkaLog) -> str | None:
-    """Give the id a log carries itself; Kafka's is kept by the store alone."""
-    return log.log_id if isinstance(log, EmbeddedLog) else None
 
 
 async def _ended(task: asyncio.Task[None]) -> None:
@@ -166,7 +130,7 @@ class House:
         self._stack.push_async_callback(spilling.close)
         await spilling.open()
         self._checks.append(spilling.ready)
-        self._tasks.append(asyncio.create_task(spilling.hand_over_for_ever()))
+        _ = self._start(spilling.hand_over_for_ever())
         return spilling
 
     async def _build_collector(self, log: Appends) -> None:

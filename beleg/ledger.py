@@ -7,7 +7,7 @@ import msgspec
 
 from beleg.admin import holds, ledger_report
 from beleg.commands import Say, opened_books, opened_log, table
-from beleg.house import own_log_id
+from beleg.open_log import own_log_id
 from processors.adopt import plan
 from processors.balance import FATES, Balance, LogBalance, balance, replaced_balances
 from processors.logs import log_id_of

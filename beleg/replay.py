@@ -7,7 +7,7 @@ from typing import NamedTuple
 import click
 
 from beleg.commands import Say, opened_books, opened_log
-from beleg.house import own_log_id
+from beleg.open_log import own_log_id
 from consent_rules.rules import load
 from processors import ledger, logs
 from processors.judge import read

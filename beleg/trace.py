@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from beleg.commands import Say, opened_books, opened_log
-from beleg.house import own_log_id
+from beleg.open_log import own_log_id
 from processors import trace as paths
 from processors.balance import balance
 from processors.logs import log_id_of

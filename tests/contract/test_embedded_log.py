@@ -73,9 +73,8 @@ async def test_only_the_oldest_positions_go_whatever_the_clock_said_when_they_ca
     tmp_path: Path,
 ) -> None:
     log = await open_log(tmp_path / "log", retention_s=3600)
-    await log.append(
-        [Entry(key_of(0), b"old"), Entry(0, b"of a clock that was ahead"), Entry(0, b"old")]
-    )
+    values = (b"old", b"of a clock that was ahead", b"old")
+    await log.append([Entry(key_of(0), value) for value in values])
     with sqlite3.connect(tmp_path / "log", timeout=30) as connection:
         connection.execute(
             "UPDATE records SET appended_ms = appended_ms + iif(id = 2, 7200000, -7200000)"

@@ -1,0 +1,46 @@
+"""The log that the settings name."""
+
+from pathlib import Path
+
+from spine.embedded_log import EmbeddedLog
+from spine.errors import Misconfigured, Unavailable
+from spine.kafka_log import KafkaLog
+from spine.kafka_read import Pace
+from spine.kafka_topic import KafkaTopic
+from spine.settings import LogSettings, Settings
+
+
+async def open_log(settings: Settings, *, appends: bool = True) -> EmbeddedLog | KafkaLog:
+    """Open the log that the settings name; a Kafka topic is made only for who appends.
+
+    Raises: Misconfigured, Unavailable."""
+    log = settings.log
+    pace = Pace(settings.processors.batch_records, settings.processors.batch_wait_ms)
+    if log.url == "embedded":
+        return await EmbeddedLog.open(
+            Path(settings.data_dir) / "log.sqlite",
+            batch_records=pace.batch_records,
+            batch_wait_ms=pace.batch_wait_ms,
+            max_bytes=log.max_bytes,
+            retention_s=log.retention_s,
+        )
+    kafka = KafkaLog(kafka_topic(log), log.group, pace)
+    if not appends:
+        return kafka
+    try:
+        await kafka.open()
+    except (Unavailable, Misconfigured):
+        await kafka.close()
+        raise
+    return kafka
+
+
+def kafka_topic(log: LogSettings) -> KafkaTopic:
+    """Give the topic that the settings name."""
+    servers = log.url.removeprefix("kafka://")
+    return KafkaTopic(servers, log.topic, log.partitions, log.append_deadline_ms)
+
+
+def own_log_id(log: EmbeddedLog | KafkaLog) -> str | None:
+    """Give the id a log carries itself; Kafka's is kept by the store alone."""
+    return log.log_id if isinstance(log, EmbeddedLog) else None
