@@ -54,12 +54,13 @@ class Storm(NamedTuple):
     async def _come_and_go(self, roles: Sequence[str], chance: random.Random) -> None:
         while True:
             role = chance.choice(roles)
-            number = chance.choice((signal.SIGTERM, signal.SIGTERM, signal.SIGKILL))
+            # One that is killed holds up the group for a session: killed all the time, nobody works.
+            number = signal.SIGKILL if chance.random() < 0.2 else signal.SIGTERM
             self.say(f"  storm: {role} {number.name}")
             code = await asyncio.to_thread(self.house.running[role].end, number)
             assert code == (0 if number == signal.SIGTERM else -number)
             await asyncio.to_thread(self.house.start, role)
-            await asyncio.sleep(chance.uniform(0.5, 3.0))
+            await asyncio.sleep(chance.uniform(1.0, 5.0))
 
     async def _nap(self, place: str) -> None:
         started = time.monotonic()
