@@ -125,3 +125,17 @@ async def test_a_reader_behind_the_start_is_told_by_the_bounds(tmp_path: Path) -
         assert list(batch.ranges) == [Range(0, 1, 3)]
         break
     await log.close()
+
+
+async def test_a_relative_path_is_looked_up_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """chDB's import leaves the working directory for a moment, in a thread of its own."""
+    monkeypatch.chdir(tmp_path)
+    log = await EmbeddedLog.open(
+        Path("log.sqlite"), batch_records=10, batch_wait_ms=10, max_bytes=1 << 30, retention_s=60
+    )
+    try:
+        assert log._path == tmp_path / "log.sqlite"
+    finally:
+        await log.close()
