@@ -58,7 +58,7 @@ class EmbeddedLog:
         retention_s: float,
     ) -> None:
         self.log_id = log_id
-        self._path = path
+        self._path = path.resolve()  # importing chDB leaves the directory for a moment
         self._batch_records = batch_records
         self._batch_wait_s = batch_wait_ms / 1000
         self._max_bytes = max_bytes

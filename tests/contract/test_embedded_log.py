@@ -205,3 +205,17 @@ async def test_the_bound_holds_for_a_second_opener_too(tmp_path: Path) -> None:
     assert (await first.bounds())[0].end == taken
     await second.close()
     await first.close()
+
+
+async def test_a_relative_path_is_looked_up_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """chDB's import leaves the working directory for a moment, in a thread of its own."""
+    monkeypatch.chdir(tmp_path)
+    log = await EmbeddedLog.open(
+        Path("log.sqlite"), batch_records=10, batch_wait_ms=10, max_bytes=1 << 30, retention_s=60
+    )
+    try:
+        assert log._path == tmp_path / "log.sqlite"
+    finally:
+        await log.close()

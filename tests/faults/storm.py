@@ -54,7 +54,7 @@ class Storm(NamedTuple):
     async def _come_and_go(self, roles: Sequence[str], chance: random.Random) -> None:
         while True:
             role = chance.choice(roles)
-            # One that is killed holds up the group for a session: killed all the time, nobody works.
+            # One that is killed holds the group up for a session: killed often, nobody works.
             number = signal.SIGKILL if chance.random() < 0.2 else signal.SIGTERM
             self.say(f"  storm: {role} {number.name}")
             code = await asyncio.to_thread(self.house.running[role].end, number)
