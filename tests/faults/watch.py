@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 
 from tests.flow.houses import House
 
-_WITHIN_S = 60
+_WITHIN_S = 120
 
 
 class Watch:
