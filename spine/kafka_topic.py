@@ -60,10 +60,12 @@ async def provide(topic: KafkaTopic) -> None:
 
     Raises: Unavailable, Misconfigured."""
     async with _asking(topic) as admin:
-        partitions = len(await _replicas(admin, topic))
-        if partitions == 0:
-            await _create(admin, topic)
+        if not await _replicas(admin, topic) and await _create(admin, topic):
             return
+        while True:  # what somebody else has made just now may not be told of yet
+            if partitions := len(await _replicas(admin, topic)):
+                break
+            await asyncio.sleep(0.1)
         _check(topic, partitions, await _read_settings(admin, topic))
 
 
@@ -136,7 +138,8 @@ async def _replicas(admin: AIOKafkaAdminClient, topic: KafkaTopic) -> Sequence[i
     return [len(partition["replicas"]) for partition in known[topic.name]["partitions"]]
 
 
-async def _create(admin: AIOKafkaAdminClient, topic: KafkaTopic) -> None:
+async def _create(admin: AIOKafkaAdminClient, topic: KafkaTopic) -> bool:
+    """Make the topic; say whether nobody else was faster, perhaps with other settings."""
     brokers = len((await admin.describe_cluster())["brokers"])
     replication = min(3, brokers)
     settings = {
@@ -149,9 +152,10 @@ async def _create(admin: AIOKafkaAdminClient, topic: KafkaTopic) -> None:
     answer: Any = await admin.create_topics([wanted])
     for name, code, *_ in answer.topic_errors:
         if for_code(code) is TopicAlreadyExistsError:
-            return  # another process was faster, with the same settings
+            return False
         if code != 0:
             raise for_code(code)(f"topic {name} cannot be made")
+    return True
 
 
 async def _read_settings(admin: AIOKafkaAdminClient, topic: KafkaTopic) -> Mapping[str, str]:
