@@ -130,7 +130,6 @@ class EmbeddedLog:
         """Remember what has landed: retention may delete below it."""
         following = max(covered.next_offset for covered in batch.ranges)
         await asyncio.to_thread(self._commit, "max(committed, ?)", following)
-        self._sweeps = True
 
     def _commit(self, expression: str, offset: int) -> None:
         # One that fails keeps rows for longer than it must; the next one makes up for it.

@@ -5,6 +5,7 @@ from datetime import date
 from beleg.ledger import Books, show
 from processors.balance import FATES, Balance, LogBalance
 from processors.site_days import SiteDay
+from processors.spills import SpillWaiting
 
 
 def balance(stored: int, lost: int = 0, pending: int = 0) -> Balance:
@@ -24,6 +25,7 @@ def books(**differing: object) -> Books:
         "partitions": [balance(5)],
         "replaced": [],
         "days": [site_day(1, 2, 2), site_day(2, 3, 3)],
+        "spills": (),
         "stranger": None,
     }
     return Books(**{**told, **differing})  # type: ignore[arg-type]
@@ -56,6 +58,16 @@ def test_the_first_day_that_does_not_hold_is_named() -> None:
     lines = printed(books(days=[site_day(1, 2, 2), site_day(2, 4, 3, 1), site_day(3, 4, 2, 2)]))
     assert "site shop, 2026-01-02: 1 stored without an event, 0 events without a fate" in lines
     assert lines[-1] == "THE LEDGER DOES NOT HOLD"
+
+
+def test_what_waits_in_a_spill_is_told_and_breaks_nothing() -> None:
+    waiting = SpillWaiting("web-1", 1_234, "2026-11-24 10:00:00.000")
+    lines = printed(books(spills=[waiting]))
+    assert (
+        "collector web-1: 1,234 records waited in its spill at 2026-11-24 10:00:00.000,"
+        " not on the log yet"
+    ) in lines
+    assert lines[-1] == "the ledger holds"
 
 
 def test_a_loss_on_a_replaced_log_does_not_vanish() -> None:
