@@ -31,8 +31,16 @@ async def fill(log: EmbeddedLog) -> int:
     raise AssertionError("the log has no bound")
 
 
-def landed(count: int) -> Batch:
-    return Batch([], [Range(0, 0, count)])
+async def land(log: EmbeddedLog, count: int) -> None:
+    """Read as the store says, from the start, and commit so many positions."""
+
+    async def resume(_: Sequence[int]) -> Mapping[int, int]:
+        return {0: 0}
+
+    reading = log.batches(resume)
+    await anext(reading)
+    await log.commit(Batch([], [Range(0, 0, count)]))
+    await reading.aclose()  # type: ignore[attr-defined]
 
 
 async def test_at_its_bound_the_log_takes_nothing_that_has_not_room(tmp_path: Path) -> None:
@@ -45,10 +53,22 @@ async def test_at_its_bound_the_log_takes_nothing_that_has_not_room(tmp_path: Pa
     await log.close()
 
 
+async def test_nothing_goes_before_the_store_has_told_the_reader_where_to_begin(
+    tmp_path: Path,
+) -> None:
+    log = await open_log(tmp_path / "log")
+    await log.append([Entry(key_of(0), VALUE)] * 3)
+    await log.commit(Batch([], [Range(0, 0, 3)]))  # an older store may know of fewer
+    await asyncio.sleep(1.2)
+    await log.append([Entry(key_of(0), VALUE)])
+    assert await log.bounds() == {0: Bounds(0, 4)}
+    await log.close()
+
+
 async def test_what_has_landed_makes_room_before_its_retention_ends(tmp_path: Path) -> None:
     log = await open_log(tmp_path / "log", retention_s=3600)
     taken = await fill(log)
-    await log.commit(landed(taken // 2))
+    await land(log, taken // 2)
     await log.append([Entry(key_of(0), VALUE)])
     await log.ready()
     bounds = (await log.bounds())[0]
@@ -63,7 +83,7 @@ async def test_what_landed_before_the_clock_was_put_back_makes_room_too(tmp_path
     with sqlite3.connect(tmp_path / "log", timeout=30) as connection:
         connection.execute("UPDATE records SET appended_ms = appended_ms + 7200000")
     connection.close()
-    await log.commit(landed(taken))
+    await land(log, taken)
     await log.append([Entry(key_of(0), VALUE)])
     assert (await log.bounds())[0] == (taken, taken + 1)
     await log.close()
@@ -80,7 +100,7 @@ async def test_only_the_oldest_positions_go_whatever_the_clock_said_when_they_ca
             "UPDATE records SET appended_ms = appended_ms + iif(id = 2, 7200000, -7200000)"
         )
     connection.close()
-    await log.commit(landed(3))
+    await land(log, 3)
     async with asyncio.timeout(30):
         while (await log.bounds())[0].start == 0:
             await asyncio.sleep(0.1)
@@ -94,7 +114,7 @@ async def test_a_full_log_is_ready_again_by_itself_once_something_has_landed(
 ) -> None:
     log = await open_log(tmp_path / "log", retention_s=3600)
     taken = await fill(log)
-    await log.commit(landed(taken))
+    await land(log, taken)
     for _ in range(50):
         try:
             await log.ready()
