@@ -9,7 +9,7 @@ import pytest
 
 from spine.embedded_log import EmbeddedLog
 from spine.errors import Misconfigured, Unavailable
-from spine.log import Batch, Entry, Range
+from spine.log import Batch, Bounds, Entry, Range
 from tests.kafka_logs import key_of
 
 VALUE = b"x" * 50_000
