@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.faults import weather
 from tests.faults.cutting_proxy import cutting_proxy
 from tests.faults.machine import COLLECTORS, PROCESSORS, Machine
@@ -43,6 +45,7 @@ async def test_an_acknowledgement_that_is_lost_costs_no_event_and_doubles_none(
         assert proxy.lost == 10
 
 
+@pytest.mark.long
 async def test_one_of_three_brokers_dies_and_nobody_is_turned_away(tmp_path: Path) -> None:
     with (
         running_cluster() as cluster,

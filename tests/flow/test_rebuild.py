@@ -21,7 +21,7 @@ from tests.flow.views import found
 from tests.kafka_broker import Broker
 
 
-@pytest.fixture(params=["embedded", "http"])
+@pytest.fixture(params=["embedded", pytest.param("http", marks=pytest.mark.long)])
 async def either(
     request: pytest.FixtureRequest, store: Store, clickhouse_server: Server
 ) -> AsyncIterator[Store]:
