@@ -9,7 +9,7 @@ demo: $(STAMP)            ## run Beleg on this machine with a demo shop
 	$(VENV)/bin/beleg run --demo
 
 test: $(STAMP)            ## all tests, both modes (Kafka tests need Java 17 and Maven, a clock test libfaketime)
-	$(PY) -m pytest -n 2 --dist worksteal
+	$(PY) -m pytest -n 2 --maxschedchunk 1
 
 check: lint types layers test   ## everything CI checks
 

@@ -13,6 +13,11 @@ from tests.clickhouse_server import Server, started
 from tests.kafka_broker import Broker, running_broker, what_is_missing
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long goes first, so that workers who share the tests end together."""
+    items.sort(key=lambda item: item.path.parent.name not in ("contract", "faults", "flow"))
+
+
 @pytest.fixture(scope="session")
 def kafka_broker() -> Iterator[Broker]:
     """One running broker for the whole session; a test that kills it must start it again."""

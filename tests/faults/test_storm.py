@@ -3,6 +3,8 @@ short form of `python -m tests.faults --scenario storm`, which also spoils and r
 
 from pathlib import Path
 
+import pytest
+
 from tests.faults.machine import COLLECTORS, Machine
 from tests.faults.sites import SETTINGS
 from tests.faults.storm import PROCESSORS, Storm
@@ -12,6 +14,7 @@ from tests.kafka_broker import Broker
 SEED = 4
 
 
+@pytest.mark.long
 async def test_a_storm_and_a_zombie_change_no_number(tmp_path: Path, kafka_broker: Broker) -> None:
     with kafka_house(tmp_path, kafka_broker, SETTINGS, (*COLLECTORS, *PROCESSORS)) as house:
         machine = Machine("kafka", house, SEED, print)

@@ -73,6 +73,7 @@ def make_topic(house: House) -> None:
         time.sleep(0.2)
 
 
+@pytest.mark.long
 def test_a_topic_made_again_then_grown_is_adopted_each_time(
     kafka_broker: Broker, tmp_path: Path
 ) -> None:

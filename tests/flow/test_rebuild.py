@@ -90,6 +90,7 @@ async def test_an_interrupted_rebuild_leaves_right_rows_and_can_be_repeated(
         assert await shown(store, site) == before
 
 
+@pytest.mark.long
 async def test_processors_may_go_on_meanwhile(clickhouse_server: Server, site: str) -> None:
     told = happenings(site, seed=5, count=72)
     async with own_store(clickhouse_server) as store:
