@@ -15,6 +15,7 @@ import pytest
 from tests.flow.houses import ORIGIN, SERVER_KEY, House, kafka_house
 from tests.kafka_broker import Broker
 
+_TOLD = "SELECT waiting FROM spills FINAL ORDER BY number, waiting"
 _QUICK = "log.append_deadline_ms = 2000\nlog.spill_after_ms = 300"
 
 
@@ -109,8 +110,8 @@ async def test_what_kafka_cannot_take_is_accepted_from_disk_and_lands_once(
         await until(lambda: gauge(house, "beleg_spill_records") == 0)
         assert (await post(house, "at last")).status == 202
         await landed(house, ["before", *names, "after a kill", "at last"])
-        told = house.ask("SELECT waiting FROM spills FINAL ORDER BY number, waiting")
-        assert (told[0][0], told[-1][0]) == (42, 0)
+        told = [waiting for (waiting,) in house.ask(_TOLD)]
+        assert (max(told), told[-1]) == (42, 0)
 
 
 async def test_the_ledger_tells_what_waits_in_a_spill_whose_collector_is_gone(
@@ -126,7 +127,7 @@ async def test_the_ledger_tells_what_waits_in_a_spill_whose_collector_is_gone(
         dying = house.launch("collect", {"BELEG_FAILPOINT": "before the drain's append"})
         assert await asyncio.to_thread(dying.popen.wait, 60) == -9
         dying.end()
-        await asyncio.to_thread(house.wait_until, "SELECT sum(waiting) FROM spills FINAL", 7)
+        await asyncio.to_thread(house.wait_until, "SELECT max(waiting) FROM spills", 7)
         said = (await asyncio.to_thread(house.run, "ledger")).stdout
         assert ": 7 records waited in its spill at " in said
         assert [one["records"] for one in house.ledger()["spills"]] == [7]
