@@ -2,6 +2,7 @@
 
 import os
 import random
+import resource
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from spine.log import Entry
 from spine.record import DAMAGED, Unreadable, decode
 from spine.spill import Spill
 from spine.spill_frame import Cut, Frame, frames_of, parts_of
+from tests.small_disk import small_disk
 
 LOG = "kafka:collected"
 SEGMENT = 1 << 20
@@ -192,6 +194,41 @@ def test_frames_are_found_between_any_bytes(
         Frame(3 + number, entry) for number, entry in enumerate(told)
     ]
     assert b"".join(part.content for part in parts if isinstance(part, Cut)) == noise
+
+
+def test_a_write_that_fails_in_the_middle_leaves_what_was_acknowledged(tmp_path: Path) -> None:
+    spill = opened(tmp_path)
+    spill.append(entries(5))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    (path,) = segments(tmp_path)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 150, hard))
+    try:
+        with pytest.raises(Unavailable, match="cannot be written"):
+            spill.append(entries(5, start=5))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert spill.waiting().records == 5
+    spill.append(entries(3, start=5))
+    spill.close()
+    with capture_logs() as lines:
+        assert taken(opened(tmp_path)) == entries(8)
+    assert lines == []
+
+
+def test_a_full_disk_is_told_and_costs_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 2) as disk:
+        spill = opened(disk.path)
+        spill.append(entries(5))
+        disk.fill()
+        with pytest.raises(Unavailable, match="full"):
+            spill.append(entries(5, start=5))
+        with pytest.raises(Unavailable, match="full"):
+            spill.room()
+        assert spill.oldest() == entries(5)
+        disk.free()
+        spill.room()
+        spill.append(entries(3, start=5))
+        assert taken(spill) == entries(8)
 
 
 def test_nothing_is_taken_for_another_log(tmp_path: Path) -> None:
