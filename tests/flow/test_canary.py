@@ -5,6 +5,7 @@ import gzip
 import json
 import re
 import secrets
+import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ import aiohttp
 import pytest
 
 from spine.settings_file import load
-from tests.flow.houses import BROWSER_KEY, ORIGIN, SERVER_KEY, House, house_of
+from tests.flow.houses import BROWSER_KEY, ORIGIN, SERVER_KEY, House, house_of, kafka_house
 from tests.kafka_broker import Broker
 
 
@@ -157,3 +158,27 @@ async def test_no_canary_is_found_in_any_file_or_line(
     contents = [path.read_bytes() for path in files(*places)]
     assert not any(b"198.51.100.77" in content for content in contents)
     assert any(b"device-7" in content for content in contents), "the scan is blind"
+
+
+async def test_no_canary_is_found_in_a_spill(kafka_broker: Broker, tmp_path: Path) -> None:
+    """While Kafka is away everything admitted lies on the collector's disk, killed or not."""
+    canaries = Canaries()
+    events = [forbidden_event(canaries, number) for number in range(120)]
+    events += [clicked_event(canaries, number) for number in range(40)]
+    body = json.dumps({"events": events}).encode()
+    bearer = {"Authorization": f"Bearer {SERVER_KEY}", "Content-Type": "application/json"}
+    with kafka_house(tmp_path, kafka_broker, "log.spill_after_ms = 300", ("collect",)) as house:
+        await asyncio.to_thread(kafka_broker.kill)
+        try:
+            assert await post(house, body, **bearer) == 202
+            house.running["collect"].end(signal.SIGKILL)
+        finally:
+            kafka_broker.start()  # in this thread: the broker ends with the one that starts it
+        lines = "".join(house.running["collect"].lines)
+    forbidden = {value.encode() for value in canaries.values}
+    found = {str(path): words & forbidden for path, words in words_of([tmp_path / "data"])}
+    assert {path: words for path, words in found.items() if words} == {}
+    assert not forbidden & set(_WORD.findall(lines.encode()))
+    spilled = b"".join(path.read_bytes() for path in files(tmp_path / "data" / "spill"))
+    assert b"198.51.100.77" not in spilled
+    assert b"device-7" in spilled, "the scan is blind"
