@@ -32,6 +32,7 @@ _SWEEP_EVERY_S = 1.0
 _SWEEP_ROWS = 50_000
 _QUEUE_APPENDS = 20_000
 _ROOM_BYTES = 1 << 20
+_NO_WRITER = "the writer of the embedded log has ended"
 
 
 class _Append(NamedTuple):
@@ -67,6 +68,8 @@ class EmbeddedLog:
         self._appended = asyncio.Event()
         self._full: str | None = None
         self._sweeps = False
+        self._in_hand: list[_Append] = []
+        self._ended = threading.Event()
         self._loop = asyncio.get_running_loop()
         self._reader = connect(path)
         self._reading = threading.Lock()
@@ -102,6 +105,9 @@ class EmbeddedLog:
             self._appends.put_nowait(_Append([entry.value for entry in entries], settle))
         except queue.Full as error:
             raise Unavailable("the embedded log has too many appends waiting") from error
+        if self._ended.is_set():  # after the put: the writer looks once more after it says so
+            done.cancel()
+            raise Unavailable(_NO_WRITER)
         await done
         self._appended.set()
 
@@ -169,8 +175,8 @@ class EmbeddedLog:
         """Return if an append would be taken now. Raises: Unavailable."""
         if self._full is not None:
             raise Unavailable(self._full, 10)
-        if not self._writer.is_alive():
-            raise Unavailable("the writer of the embedded log has ended")
+        if self._ended.is_set():
+            raise Unavailable(_NO_WRITER)
 
     async def close(self) -> None:
         """Commit what is waiting, then close the file."""
@@ -179,17 +185,27 @@ class EmbeddedLog:
         self._reader.close()
 
     def _write(self) -> None:
+        try:
+            self._write_until_told()
+        finally:  # also where a bug ends it: nobody may wait for a writer that is gone
+            self._ended.set()
+            self._in_hand += [append for append in self._waiting(0) if append is not None]
+            for append in self._in_hand:
+                append.done(Unavailable(_NO_WRITER))
+
+    def _write_until_told(self) -> None:
         connection = connect(self._path)
         connection.execute("PRAGMA synchronous = FULL")
         swept_at = 0.0
         stopping = False
         while not stopping:
             waiting = self._waiting()
-            appends = [append for append in waiting if append is not None]
-            stopping = len(appends) < len(waiting)
-            error = self._append_all(connection, appends) if appends else None
-            for append in appends:
+            self._in_hand = [append for append in waiting if append is not None]
+            stopping = len(self._in_hand) < len(waiting)
+            error = self._append_all(connection, self._in_hand) if self._in_hand else None
+            for append in self._in_hand:
                 append.done(error)
+            self._in_hand = []
             if time.monotonic() - swept_at > _SWEEP_EVERY_S:
                 swept_at = time.monotonic()
                 if self._sweeps:
@@ -198,11 +214,11 @@ class EmbeddedLog:
                     self._try_again(connection)
         connection.close()
 
-    def _waiting(self) -> list[_Append | None]:
+    def _waiting(self, wait_s: float = _SWEEP_EVERY_S) -> list[_Append | None]:
         """Take every append that waits, or none after a while."""
         waiting: list[_Append | None] = []
         with contextlib.suppress(queue.Empty):
-            waiting.append(self._appends.get(timeout=_SWEEP_EVERY_S))
+            waiting.append(self._appends.get(wait_s > 0, wait_s or None))
             while True:
                 waiting.append(self._appends.get_nowait())
         return waiting

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,6 +52,21 @@ async def test_at_its_bound_the_log_takes_nothing_that_has_not_room(tmp_path: Pa
         await log.ready()
     assert (await log.bounds())[0].end == taken
     await log.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_nobody_waits_for_a_writer_that_a_bug_has_ended(tmp_path: Path) -> None:
+    log = await open_log(tmp_path / "log")
+    await log.append([Entry(key_of(0), VALUE)])
+    too_large: Any = 1 << 70  # not an error of SQLite's, so that nothing expects it
+    async with asyncio.timeout(20):
+        for value in (too_large, VALUE):
+            with pytest.raises(Unavailable, match="has ended"):
+                await log.append([Entry(key_of(0), value)])
+        with pytest.raises(Unavailable, match="has ended"):
+            await log.ready()
+        assert await log.bounds() == {0: Bounds(0, 1)}
+        await log.close()
 
 
 async def test_nothing_goes_before_the_store_has_told_the_reader_where_to_begin(
