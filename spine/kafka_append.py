@@ -2,11 +2,13 @@
 
 Invariants:
 
-1. Per partition one micro-batch is under way; what arrives meanwhile gathers in the next one.
-2. A micro-batch has one future. Nobody who waits for it can cancel it for the others.
-3. Every micro-batch is sent or given up by its deadline, which begins when it is opened. Who waits
-   for it hears so after the topic's patience at the latest, while it may still be sent.
-4. A producer that failed once is never used again: aiokafka's accumulator repeats its first
+1. One round is under way; what arrives meanwhile gathers in the next one. The busier, the larger
+   the rounds, and the less an append costs.
+2. Everyone who waits has a future of their own: nobody who is cancelled disturbs the others.
+3. Every round is sent or given up by its deadline, which begins when it is opened. Who waits for
+   it hears so after the topic's patience at the latest, while it may still be sent.
+4. A round fails as a whole, although some of its values may be there: sent again, they are copies.
+5. A producer that failed once is never used again: aiokafka's accumulator repeats its first
    unexpected error for ever, and a batch it gave up may still sit in its queue.
 
 The producer is not idempotent: aiokafka's idempotent one never expires a batch while the broker
@@ -16,11 +18,12 @@ is away. Copies are settled downstream, by identity.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from spine.digest import partition_of
 from spine.errors import Unavailable
@@ -28,44 +31,44 @@ from spine.failpoint import reach
 from spine.kafka_topic import MAX_VALUE_BYTES, KafkaTopic
 from spine.log import Entry
 
-_WINDOW_S = 0.0025  # lanes send at multiples of it, so that they share produce requests
+_WINDOW_S = 0.0025
 _BATCH_BYTES = 256 * 1024
 _BATCH_HEADER_BYTES = 61
 _RECORD_BYTES = 24  # an upper bound of what a record needs around its value
+_ROUND_BYTES = 8 * 1024 * 1024
 _MAX_WAITING_BYTES = 64 * 1024 * 1024  # aiokafka itself has no bound
 
 _logger = structlog.get_logger()
 
 
-class _MicroBatch:
-    """Values of one partition that are sent, and settled, together."""
+class _Round:
+    """Values that are sent, and settled, together."""
 
-    __slots__ = ("deadline_at", "patience", "settled", "size_bytes", "values")
+    __slots__ = ("deadline_at", "entries", "patience", "size_bytes", "waiting")
 
     def __init__(self, topic: KafkaTopic) -> None:
         loop = asyncio.get_running_loop()
         self.deadline_at = loop.time() + topic.deadline_s
         self.patience = loop.call_later(topic.patience_s, self.settle, "it is slow")
-        self.values: list[bytes] = []
-        self.size_bytes = _BATCH_HEADER_BYTES
-        self.settled: asyncio.Future[str | None] = loop.create_future()
+        self.entries: list[Entry] = []
+        self.size_bytes = 0
+        self.waiting: list[asyncio.Future[str | None]] = []
 
     def settle(self, trouble: str | None) -> None:
         """Tell who waits what came of it; only the first word counts."""
         self.patience.cancel()
-        if not self.settled.done():
-            self.settled.set_result(trouble)
+        for waiter in self.waiting:
+            if not waiter.done():
+                waiter.set_result(trouble)
+        self.waiting.clear()
 
-
-class _Lane:
-    """What waits for one partition, and the task that sends it while there is something."""
-
-    __slots__ = ("sending", "task", "waiting")
-
-    def __init__(self) -> None:
-        self.waiting: deque[_MicroBatch] = deque()
-        self.sending: _MicroBatch | None = None
-        self.task: asyncio.Task[None] | None = None
+    def fail(self, bug: BaseException) -> None:
+        """Hand a bug to who waits."""
+        self.patience.cancel()
+        for waiter in self.waiting:
+            if not waiter.done():
+                waiter.set_exception(bug)
+        self.waiting.clear()
 
 
 class KafkaAppender:
@@ -73,7 +76,8 @@ class KafkaAppender:
 
     def __init__(self, topic: KafkaTopic) -> None:
         self._topic = topic
-        self._lanes = [_Lane() for _ in range(topic.partitions)]
+        self._gathering: deque[_Round] = deque()
+        self._sending: asyncio.Task[None] | None = None
         self._waiting_bytes = 0
         self._open = False
         self._producer: AIOKafkaProducer | None = None
@@ -87,109 +91,116 @@ class KafkaAppender:
 
     async def append(self, entries: Sequence[Entry]) -> None:
         """Return once every value is on all in-sync replicas. Raises: Unavailable."""
-        self._admit(entries)
-        partitions = len(self._lanes)
-        touched = {
-            self._place(partition_of(entry.key, partitions), entry.value) for entry in entries
-        }
-        await asyncio.wait([batch.settled for batch in touched])  # leaves them be when cancelled
-        for batch in touched:
-            if (trouble := batch.settled.result()) is not None:
-                raise Unavailable(trouble)
+        waiter = self._place(entries, self._admitted_bytes(entries))
+        if (trouble := await waiter) is not None:
+            raise Unavailable(trouble)
 
     async def ready(self) -> None:
         """Return if every partition has a leader and there is room. Raises: Unavailable."""
-        self._admit(())
+        self._admitted_bytes(())
         await self._probe()
 
     async def close(self) -> None:
         """Let what is under way settle, by its deadline, and disconnect."""
         self._open = False
-        lanes = [lane.task for lane in self._lanes if lane.task is not None]
-        if lanes:
-            await asyncio.wait(lanes)
+        if self._sending is not None:
+            await asyncio.wait([self._sending])
         if self._producer is not None:
             self._retire(self._producer)
         if self._stopping:
             await asyncio.wait(self._stopping)
 
-    def _admit(self, entries: Sequence[Entry]) -> None:
+    def _admitted_bytes(self, entries: Sequence[Entry]) -> int:
         if not self._open:
             raise Unavailable("the log is not open")
-        if any(len(entry.value) > MAX_VALUE_BYTES for entry in entries):
-            raise ValueError(f"a value is larger than {MAX_VALUE_BYTES} bytes")
-        if self._waiting_bytes + sum(len(entry.value) for entry in entries) > _MAX_WAITING_BYTES:
+        size_bytes = 0
+        for _, value in entries:
+            if len(value) > MAX_VALUE_BYTES:
+                raise ValueError(f"a value is larger than {MAX_VALUE_BYTES} bytes")
+            size_bytes += len(value) + _RECORD_BYTES
+        if self._waiting_bytes + size_bytes > _MAX_WAITING_BYTES:
             raise Unavailable(f"{self._waiting_bytes} bytes wait for Kafka already")
+        return size_bytes
 
-    def _place(self, partition: int, value: bytes) -> _MicroBatch:
-        lane = self._lanes[partition]
-        size_bytes = len(value) + _RECORD_BYTES
-        if not lane.waiting or lane.waiting[-1].size_bytes + size_bytes > _BATCH_BYTES:
-            lane.waiting.append(_MicroBatch(self._topic))
-        batch = lane.waiting[-1]
-        batch.values.append(value)
-        batch.size_bytes += size_bytes
+    def _place(self, entries: Sequence[Entry], size_bytes: int) -> "asyncio.Future[str | None]":
+        if not self._gathering or self._gathering[-1].size_bytes > _ROUND_BYTES:
+            self._gathering.append(_Round(self._topic))
+        gathered = self._gathering[-1]
+        gathered.entries += entries
+        gathered.size_bytes += size_bytes
         self._waiting_bytes += size_bytes
-        if lane.task is None:
-            lane.task = asyncio.create_task(self._drain(lane, partition))
-            lane.task.add_done_callback(lambda task: self._bury(lane, task))
-        return batch
+        if self._sending is None:
+            self._sending = asyncio.create_task(self._send_all())
+        waiter: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        gathered.waiting.append(waiter)
+        return waiter
 
-    async def _drain(self, lane: _Lane, partition: int) -> None:
-        while lane.waiting:
-            await asyncio.sleep(_WINDOW_S - asyncio.get_running_loop().time() % _WINDOW_S)
-            lane.sending = lane.waiting.popleft()
-            trouble = await self._send(lane.sending, partition)
-            self._settle(lane.sending, trouble)
-            lane.sending = None
-            while trouble is not None and lane.waiting:
-                # Whoever waits behind a failure hears of it now, not a deadline later.
-                self._settle(lane.waiting.popleft(), trouble)
-        lane.task = None
+    async def _send_all(self) -> None:
+        """Send round after round, until nobody waits."""
+        under_way: _Round | None = None
+        try:
+            while self._gathering:
+                await asyncio.sleep(_WINDOW_S)
+                under_way = self._gathering.popleft()
+                trouble = await self._send(under_way)
+                self._settle(under_way, trouble)
+                while trouble is not None and self._gathering:
+                    # Whoever waits behind a failure hears of it now, not a deadline later.
+                    self._settle(self._gathering.popleft(), trouble)
+        except BaseException as bug:
+            for left in (under_way, *self._gathering):
+                if left is not None:
+                    left.fail(bug)
+            self._gathering.clear()
+            self._waiting_bytes = 0
+            raise
+        finally:
+            self._sending = None
 
-    def _settle(self, batch: _MicroBatch, trouble: str | None) -> None:
-        self._waiting_bytes -= batch.size_bytes - _BATCH_HEADER_BYTES
-        batch.settle(trouble)
+    def _settle(self, settled: _Round, trouble: str | None) -> None:
+        self._waiting_bytes -= settled.size_bytes
+        settled.settle(trouble)
 
-    def _bury(self, lane: _Lane, task: asyncio.Task[None]) -> None:
-        """Hand a bug that killed a lane to those who wait on it; the next append starts afresh."""
-        if not task.cancelled() and task.exception() is None:
-            return
-        left = [*([lane.sending] if lane.sending else []), *lane.waiting]
-        lane.task, lane.sending = None, None
-        lane.waiting.clear()
-        for batch in left:
-            self._waiting_bytes -= batch.size_bytes - _BATCH_HEADER_BYTES
-            batch.patience.cancel()
-            if task.cancelled():
-                batch.settled.cancel()
-            elif not batch.settled.done():
-                batch.settled.set_exception(task.exception() or RuntimeError("a lane died"))
-
-    async def _send(self, batch: _MicroBatch, partition: int) -> str | None:
-        """Answer with what went wrong, None once all in-sync replicas have the batch."""
+    async def _send(self, sent: _Round) -> str | None:
+        """Answer with what went wrong, None once all in-sync replicas have the round."""
         producer = None
         try:
-            async with asyncio.timeout_at(batch.deadline_at):
+            async with asyncio.timeout_at(sent.deadline_at):
                 producer = await self._connected()
-                builder = producer.create_batch()
-                now_ms = int(time.time() * 1000)  # the broker overwrites it: LogAppendTime
-                for value in batch.values:
-                    builder.append(timestamp=now_ms, key=None, value=value)
-                if builder.record_count() != len(batch.values):
-                    raise RuntimeError("a micro-batch is larger than its bound")
                 reach("before the Kafka send")
-                acked = await producer.send_batch(builder, self._topic.name, partition=partition)
-                # Cancelled, it would report the batch's later failure as an error nobody handled.
-                acked.add_done_callback(_hear)
-                await asyncio.wait([acked])
-                acked.result()
+                acked = []
+                for partition, batch in self._batches(sent.entries, producer):
+                    ack = await producer.send_batch(batch, self._topic.name, partition=partition)
+                    # Nobody may be there to hear it, after the deadline.
+                    ack.add_done_callback(_hear)
+                    acked.append(ack)
+                await asyncio.wait(acked)
+                for ack in acked:
+                    ack.result()
                 reach("after the Kafka send")
         except (TimeoutError, KafkaError) as error:
             if producer is not None:
                 self._retire(producer)
-            return f"Kafka did not acknowledge partition {partition} ({error!r})"
+            return f"Kafka did not acknowledge ({error!r})"
         return None
+
+    def _batches(
+        self, entries: Sequence[Entry], producer: AIOKafkaProducer
+    ) -> Iterator[tuple[int, BatchBuilder]]:
+        """Build the batches of a round: one or more for every partition."""
+        now_ms = int(time.time() * 1000)  # the broker overwrites it: LogAppendTime
+        open_batches: dict[int, BatchBuilder] = {}
+        for key, value in entries:
+            partition = partition_of(key, self._topic.partitions)
+            batch = open_batches.get(partition)
+            if batch is not None and batch.append(timestamp=now_ms, key=None, value=value) is None:
+                yield partition, batch  # it is full
+                batch = None
+            if batch is None:
+                batch = open_batches[partition] = producer.create_batch()
+                if batch.append(timestamp=now_ms, key=None, value=value) is None:
+                    raise RuntimeError("a value does not fit into a batch of its own")
+        yield from open_batches.items()
 
     async def _probe(self) -> None:
         """Return if a broker answers and every partition has a leader. Raises: Unavailable."""
