@@ -4,10 +4,9 @@ Pure, and the heart of the collector: nothing that is not returned from here rea
 """
 
 import os
-from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -21,132 +20,154 @@ from spine.codes import Refused
 from spine.event import KNOWN_NAMES, Event
 from spine.log import Entry
 from spine.money import with_currency
-from spine.record import EventRecord, encode
+from spine.record import EncodedEvent, encode
 
 BROWSER_MAX_AGE_MS = 7 * 86_400_000
 SERVER_MAX_AGE_MS = 3_653 * 86_400_000
 SERVER_CLOCK_LEEWAY_MS = 300_000
 MAX_RECORD_BYTES = 262_144
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 _EPOCH_ON = date(1970, 1, 1)
 _encoder = msgspec.json.Encoder()
 
 
-class Result(NamedTuple):
-    """What is answered about one event.
+class Outcome(NamedTuple):
+    """How an event fared, for counting.
 
-    Shape: `status` is `accepted`, `refused` or `dropped`; `name` and `rule` are for counting."""
+    Shape: `name` is a known name, `(custom)` or `(unreadable)`, and empty for what was accepted;
+    `rule` and `kept` are empty where no consent rule was asked."""
+
+    status: Literal["accepted", "refused", "dropped"]
+    code: str
+    name: str
+    rule: str = ""
+    kept: str = ""
+
+
+class Result(msgspec.Struct, gc=False):
+    """What is answered about one event."""
 
     event_id: str | None
     status: str
     code: str | None
     detail: str | None
-    name: str
-    rule: str = ""
-    outcome: str = ""
 
 
 class Admission(NamedTuple):
-    """The answer to a request, in request order, and what must be durable before it is given."""
+    """The answer to a request, in request order, and what must be durable before it is given.
 
-    results: Sequence[Result]
-    admitted: Sequence[Entry]
+    Shape: an outcome stands beside each result."""
+
+    results: list[Result]
+    outcomes: list[Outcome]
+    admitted: list[Entry]
 
 
-class _Time(NamedTuple):
-    occurred_ms: int
-    clamped: bool
+class _Arrival(NamedTuple):
+    """What the events of a request have in common.
+
+    Units: `ahead_ms` is how far the sender's clock runs ahead of ours, `received_on` a day in the
+    site's time zone."""
+
+    receipt: Receipt
+    source: Source
+    ahead_ms: int
+    received_on: int
 
 
 def admit(claims: Claims, receipt: Receipt, source: Source) -> Admission:
     """Decide about every event on its own; one bad event never fails its neighbours."""
-    results: list[Result] = []
-    admitted: list[Entry] = []
+    admission = Admission([], [], [])
+    ahead_ms = 0
+    if claims.sent_at is not None and source.channel == "browser":
+        ahead_ms = milliseconds(claims.sent_at) - receipt.received_ms
+    arrival = _Arrival(receipt, source, ahead_ms, day_of(receipt.received_ms, source))
     for claim in claims.events:
-        answer = _admit(claim, claims.sent_at, receipt, source)
-        if isinstance(answer, Result):
-            results.append(answer)
-        else:
-            results.append(answer[0])
-            admitted.append(answer[1])
-    return Admission(results, admitted)
+        result, outcome = _admit(claim, arrival, admission.admitted)
+        admission.results.append(result)
+        admission.outcomes.append(outcome)
+    return admission
 
 
 def _admit(
-    claim: Event | Refused, sent_at: datetime | None, receipt: Receipt, source: Source
-) -> Result | tuple[Result, Entry]:
+    claim: Event | Refused, arrival: _Arrival, admitted: list[Entry]
+) -> tuple[Result, Outcome]:
     if isinstance(claim, Refused):
         return _refused(claim.event_id, "(unreadable)", claim)
-    name = claim.name if claim.name in KNOWN_NAMES else "(custom)"
-    refusal = _may_not(claim, source)
-    if refusal is not None:
-        return _refused(claim.event_id, name, refusal)
-    time = _time(claim, sent_at, receipt, source)
-    if isinstance(time, Refused):
-        return _refused(claim.event_id, name, time)
+    source = arrival.source
+    if (refusal := _may_not(claim, source)) is not None:
+        return _refused(claim.event_id, _known(claim), refusal)
+    claimed_ms = _claimed_ms(claim, arrival)
+    if isinstance(claimed_ms, Refused):
+        return _refused(claim.event_id, _known(claim), claimed_ms)
     decision = decide(source.rules, claim)
     if isinstance(decision, Dropped):
         detail = None if decision.readable else "the consent object is unreadable"
-        return Result(
-            claim.event_id, "dropped", "no_consent", detail, name, decision.rule, "dropped"
+        return (
+            Result(claim.event_id, "dropped", "no_consent", detail),
+            Outcome("dropped", "no_consent", _known(claim), decision.rule, "dropped"),
         )
-    record = _record(decision, time, receipt, source)
-    value = encode(record)
-    if len(value) > MAX_RECORD_BYTES:
+    event_id, entry = _entry(decision, claimed_ms, arrival)
+    if len(entry.value) > MAX_RECORD_BYTES:
         why = Refused("too_long", "$", f"An event may have {MAX_RECORD_BYTES} bytes in all")
-        return _refused(claim.event_id, name, why)
+        return _refused(claim.event_id, _known(claim), why)
+    admitted.append(entry)
     code = None if claim.event_id is not None else "event_id_filled"
     stamp = decision.stamp
-    result = Result(record.event_id, "accepted", code, None, name, stamp.rule, stamp.kept)
-    # All copies of an event, of either channel, share its key and so a partition.
-    return result, Entry(bytes.fromhex(record.event_key), value)
+    return (
+        Result(event_id, "accepted", code, None),
+        Outcome("accepted", code or "", "", stamp.rule, stamp.kept),
+    )
 
 
-def _refused(event_id: str | None, name: str, why: Refused) -> Result:
-    return Result(event_id, "refused", why.code, f"{why.detail} - at {why.path}", name)
+def _known(event: Event) -> str:
+    return event.name if event.name in KNOWN_NAMES else "(custom)"
+
+
+def _refused(event_id: str | None, name: str, why: Refused) -> tuple[Result, Outcome]:
+    detail = f"{why.detail} - at {why.path}"
+    return Result(event_id, "refused", why.code, detail), Outcome("refused", why.code, name)
 
 
 def _may_not(event: Event, source: Source) -> Refused | None:
     if source.channel == "server":
-        for field in ("event_id", "occurred_at"):
-            if getattr(event, field) is None:
-                return Refused("missing_field", f"$.{field}", "A server key must send it")
-    else:
-        for field in ("ip", "user_agent"):
-            if getattr(event, field) is not None:
-                return Refused("not_allowed", f"$.{field}", "Only a server key may say this")
+        if event.event_id is None:
+            return Refused("missing_field", "$.event_id", "A server key must send it")
+        if event.occurred_at is None:
+            return Refused("missing_field", "$.occurred_at", "A server key must send it")
+        return None
+    if event.ip is not None:
+        return Refused("not_allowed", "$.ip", "Only a server key may say this")
+    if event.user_agent is not None:
+        return Refused("not_allowed", "$.user_agent", "Only a server key may say this")
     return None
 
 
-def _time(
-    event: Event, sent_at: datetime | None, receipt: Receipt, source: Source
-) -> _Time | Refused:
-    """Give the corrected time of an event.
+def _claimed_ms(event: Event, arrival: _Arrival) -> int | Refused:
+    """Give the time of an event by our clock; of a browser's it may lie in the future.
 
     A browser's clock is corrected by when it says it sent the batch, and never runs ahead of ours;
     a server's clock is believed."""
-    now_ms = receipt.received_ms
+    now_ms = arrival.receipt.received_ms
     if event.occurred_at is None:
-        return _Time(now_ms, clamped=False)
-    claimed_ms = milliseconds(event.occurred_at)
-    if source.channel == "browser":
-        if sent_at is not None:
-            claimed_ms += now_ms - milliseconds(sent_at)
+        return now_ms
+    claimed_ms = milliseconds(event.occurred_at) - arrival.ahead_ms
+    if arrival.source.channel == "browser":
         max_age_ms = BROWSER_MAX_AGE_MS
     else:
         max_age_ms = SERVER_MAX_AGE_MS
         if claimed_ms > now_ms + SERVER_CLOCK_LEEWAY_MS:
             return Refused("in_future", "$.occurred_at", "The time has not come yet")
-    if claimed_ms < max(now_ms - max_age_ms, 0):
+    if claimed_ms < now_ms - max_age_ms or claimed_ms < 0:
         days = max_age_ms // 86_400_000
         return Refused("too_old", "$.occurred_at", f"This key may go back {days} days")
-    return _Time(min(claimed_ms, now_ms), clamped=claimed_ms > now_ms)
+    return claimed_ms
 
 
 def milliseconds(instant: datetime) -> int:
     """Give milliseconds since 1970 UTC."""
-    return (instant - _EPOCH) // _MILLISECOND
+    since = instant - _EPOCH
+    return since.days * 86_400_000 + since.seconds * 1000 + since.microseconds // 1000
 
 
 def day_of(received_ms: int, source: Source) -> int:
@@ -159,20 +180,22 @@ def _day_of_minute(minute: int, zone: ZoneInfo) -> int:  # no zone changes its d
     return (datetime.fromtimestamp(minute * 60, zone).date() - _EPOCH_ON).days
 
 
-def _record(kept: Kept, time: _Time, receipt: Receipt, source: Source) -> EventRecord:
+def _entry(kept: Kept, claimed_ms: int, arrival: _Arrival) -> tuple[str, Entry]:
+    """Encode what may be kept; give it with the event's id."""
+    receipt, source, _, received_on = arrival
     event, currency_filled = with_currency(kept.event, source.currency)
+    received_ms = receipt.received_ms
     flags: tuple[str, ...] = () if kept.readable else ("consent_unreadable",)
     if currency_filled:
         flags = (*flags, "currency_filled")
-    if time.clamped:
+    if claimed_ms > received_ms:
         flags = (*flags, "time_clamped")
     ip, user_agent = _observed(kept, receipt, source)
-    event = msgspec.structs.replace(event, ip=None, user_agent=None, event_id=None)
-    body = _encoder.encode(event)
-    event_id = kept.event.event_id or _filled_id(event, body, receipt, source)
+    body = _encoder.encode(msgspec.structs.replace(event, ip=None, user_agent=None, event_id=None))
+    event_id = event.event_id or _filled_id(event, body, receipt, source)
     key = digest.event_key(source.site, event.name, event_id)
     visitor = digest.visitor_id(source.site, event.anonymous_id, event.user_id)
-    return EventRecord(
+    record = EncodedEvent(
         site=source.site,
         channel=source.channel,
         event_id=event_id,
@@ -180,15 +203,17 @@ def _record(kept: Kept, time: _Time, receipt: Receipt, source: Source) -> EventR
         event_key=key.hex(),
         visitor=visitor.hex() if visitor else None,
         body=digest.body_digest(body).hex(),
-        occurred_ms=time.occurred_ms,
-        received_ms=receipt.received_ms,
-        received_on=day_of(receipt.received_ms, source),
+        occurred_ms=min(claimed_ms, received_ms),
+        received_ms=received_ms,
+        received_on=received_on,
         stamp=kept.stamp,
         flags=flags,
         ip=ip,
         user_agent=user_agent,
-        event=event,
+        event=msgspec.Raw(body),
     )
+    # All copies of an event, of either channel, share its key and so a partition.
+    return event_id, Entry(key, encode(record))
 
 
 def _observed(kept: Kept, receipt: Receipt, source: Source) -> tuple[str, str]:

@@ -9,8 +9,8 @@ import msgspec
 
 from spine.codes import Refused
 from spine.currencies import CURRENCIES
-from spine.event import Commerce, Event, Identifier, Instant
-from spine.money import rounded, unfit
+from spine.event import Event, Identifier, Instant
+from spine.money import in_four_decimals, unfit
 
 _MOST_EVENTS = 5_000
 
@@ -162,16 +162,4 @@ def _checked(event: Event) -> Event | Refused:
     if path := unfit(commerce):
         why = "Expected a finite decimal below 10^14"
         return Refused("bad_amount", path, why, event.event_id)
-    return msgspec.structs.replace(event, commerce=_in_four_decimals(commerce))
-
-
-def _in_four_decimals(commerce: Commerce) -> Commerce:
-    """Round what is kept as an amount; the price of one unit may be finer than any amount."""
-    return msgspec.structs.replace(
-        commerce,
-        **{
-            name: rounded(amount)
-            for name in ("value", "tax", "shipping", "discount")
-            if (amount := getattr(commerce, name)) is not None
-        },
-    )
+    return msgspec.structs.replace(event, commerce=in_four_decimals(commerce))

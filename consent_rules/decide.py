@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from consent_rules.rules import Rules
+from consent_rules.rules import Rule, Rules
 from spine.click_ids import is_click_id, may_hold_one, without_click_ids
 from spine.event import UNDECIDED, Commerce, ConsentClaim, Event, Item
 from spine.record import Stamp
@@ -38,10 +38,27 @@ class Dropped(NamedTuple):
     readable: bool
 
 
+class _Signal(NamedTuple):
+    """A visitor's decision, as read: the purposes granted, and the text that proves it."""
+
+    granted: frozenset[str]
+    readable: bool
+    text: str
+
+
+class _Ruling(NamedTuple):
+    """What a rule says about every event of a name under one decision."""
+
+    rule: Rule | None
+    stamp: Stamp
+    readable: bool
+    click_ids: bool
+
+
 def decide(rules: Rules, event: Event) -> Kept | Dropped:
     """Apply the first rule that fits. Pure and total."""
-    granted, readable = purposes(event)
-    return _apply(rules, event, granted, readable=readable)
+    name = event.name if event.name in rules.names else ""
+    return _apply(_ruling(rules, name, bytes(event.consent)), event)
 
 
 def decide_again(rules: Rules, event: Event, before: Stamp) -> Kept | Dropped:
@@ -54,9 +71,9 @@ def decide_again(rules: Rules, event: Event, before: Stamp) -> Kept | Dropped:
         for rule in rules.rule:
             if rule.id == before.rule and rule.action == "strip":
                 return Kept(strip(event, frozenset(rule.keep)), before, readable=True)
-    told = msgspec.structs.replace(event, consent=msgspec.Raw(before.signal.encode()))
-    granted, readable = purposes(told)
-    decision = _apply(rules, told, granted.intersection(before.purposes), readable=readable)
+    told = _read(before.signal.encode())
+    told = told._replace(granted=told.granted.intersection(before.purposes))
+    decision = _apply(_rule(rules, event.name, told), event)
     if isinstance(decision, Dropped):
         return decision
     stamp = msgspec.structs.replace(
@@ -67,49 +84,64 @@ def decide_again(rules: Rules, event: Event, before: Stamp) -> Kept | Dropped:
     return decision._replace(stamp=stamp)
 
 
-def _apply(
-    rules: Rules, event: Event, granted: frozenset[str], *, readable: bool
-) -> Kept | Dropped:
-    for rule in rules.rule:
-        if ("*" in rule.events or event.name in rule.events) and granted.issuperset(rule.needs):
-            break
-    else:  # `rules.load` refuses rules without a last line that fits everything
-        return Dropped("none", readable)
-    if rule.action == "drop":
-        return Dropped(rule.id, readable)
+def _apply(ruling: _Ruling, event: Event) -> Kept | Dropped:
+    rule, stamp, readable, click_ids = ruling
+    if rule is None:
+        return Dropped(stamp.rule, readable)
     if rule.action == "strip":
         kept = strip(event, frozenset(rule.keep))
-        stamp = Stamp(rule=rule.id, version=rules.version, kept="stripped")
     else:
         kept = msgspec.structs.replace(event, consent=UNDECIDED)
-        stamp = Stamp(
-            rule=rule.id,
-            version=rules.version,
-            kept="whole",
-            purposes=tuple(sorted(granted)),
-            linked=granted.issuperset(rules.needs.identity),
-            signal=bytes(event.consent).decode() if readable else "",
-        )
-    if not granted.issuperset(rules.needs.click_ids):
-        kept = drop_click_ids(kept)
-    return Kept(kept, stamp, readable)
+    return Kept(kept if click_ids else drop_click_ids(kept), stamp, readable)
+
+
+@lru_cache(maxsize=16_384)  # visitors decide seldom and say it with every event
+def _ruling(rules: Rules, name: str, consent: bytes) -> _Ruling:
+    return _rule(rules, name, _read(consent))
+
+
+def _rule(rules: Rules, name: str, signal: _Signal) -> _Ruling:
+    granted, readable, text = signal
+    for rule in rules.rule:
+        if ("*" in rule.events or name in rule.events) and granted.issuperset(rule.needs):
+            break
+    else:  # `rules.load` refuses rules without a last line that fits everything
+        return _Ruling(None, _stamp(rules, "none"), readable, click_ids=False)
+    if rule.action == "drop":
+        return _Ruling(None, _stamp(rules, rule.id), readable, click_ids=False)
+    click_ids = granted.issuperset(rules.needs.click_ids)
+    if rule.action == "strip":
+        return _Ruling(rule, _stamp(rules, rule.id), readable, click_ids)
+    stamp = Stamp(
+        rule=rule.id,
+        version=rules.version,
+        kept="whole",
+        purposes=tuple(sorted(granted)),
+        linked=granted.issuperset(rules.needs.identity),
+        signal=text,
+    )
+    return _Ruling(rule, stamp, readable, click_ids)
+
+
+def _stamp(rules: Rules, rule_id: str) -> Stamp:
+    return Stamp(rule=rule_id, version=rules.version, kept="stripped")
 
 
 def purposes(event: Event) -> tuple[frozenset[str], bool]:
     """Give the purposes the visitor granted, and whether the decision could be read."""
-    return _purposes(bytes(event.consent))
+    return _read(bytes(event.consent))[:2]
 
 
-@lru_cache(maxsize=2048)  # visitors decide seldom and say it with every event
-def _purposes(consent: bytes) -> tuple[frozenset[str], bool]:
+def _read(consent: bytes) -> _Signal:
     if not consent:
-        return frozenset(), True
+        return _Signal(frozenset(), readable=True, text="")
     try:
         claim = _claim.decode(consent)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return frozenset(), False
+        return _Signal(frozenset(), readable=False, text="")
     decided = (claim.purposes if claim else None) or {}
-    return frozenset(purpose for purpose, granted in decided.items() if granted), True
+    granted = frozenset(purpose for purpose, granted in decided.items() if granted)
+    return _Signal(granted, readable=True, text=consent.decode())
 
 
 def strip(event: Event, keep: frozenset[str]) -> Event:

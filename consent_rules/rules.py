@@ -3,6 +3,7 @@
 import importlib.resources
 import re
 import tomllib
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -33,13 +34,25 @@ class Needs(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     identity: tuple[str, ...]
 
 
-class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Rules(
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    kw_only=True,
+    cache_hash=True,
+    dict=True,
+):
     """A whole regime. The last rule fits everything, so every event has an outcome."""
 
     schema: Literal[1]
     version: str
     needs: Needs
     rule: tuple[Rule, ...]
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The event names that some rule names; to these rules all others are alike."""
+        return frozenset(name for rule in self.rule for name in rule.events)
 
 
 def load(name: str) -> Rules:

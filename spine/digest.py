@@ -22,7 +22,9 @@ def event_key(site: str, name: str, event_id: str) -> bytes:
     """Name an event whatever key reported it: whatever counts, counts event keys.
 
     Shape: 16 bytes."""
-    return _digest("event", site, name, event_id)
+    # As `_digest` has it, written out: this is done for every event.
+    text = f"5:event{len(site)}:{site}{len(name)}:{name}{len(event_id)}:{event_id}"
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def identity(key: bytes, channel: str) -> bytes:

@@ -15,12 +15,29 @@ _NAMES = ("value", "tax", "shipping", "discount")
 
 def fits(amount: Decimal) -> bool:
     """Say whether an amount is finite and, with four decimals, below 10^14 either way."""
-    return amount.is_finite() and _ABOVE < amount < _BELOW
+    return _ABOVE < amount < _BELOW if amount.is_finite() else False
 
 
 def rounded(amount: Decimal) -> Decimal:
     """Give an amount that fits with the four decimals the store keeps, half to even."""
     return amount.quantize(SCALE)
+
+
+def in_four_decimals(commerce: Commerce) -> Commerce:
+    """Round what is kept as an amount; the price of one unit may be finer than any amount."""
+    value, tax, shipping, discount = (
+        commerce.value,
+        commerce.tax,
+        commerce.shipping,
+        commerce.discount,
+    )
+    return msgspec.structs.replace(
+        commerce,
+        value=None if value is None else value.quantize(SCALE),
+        tax=None if tax is None else tax.quantize(SCALE),
+        shipping=None if shipping is None else shipping.quantize(SCALE),
+        discount=None if discount is None else discount.quantize(SCALE),
+    )
 
 
 def amount(commerce: Commerce) -> Decimal | None:
@@ -51,7 +68,9 @@ def unfit(commerce: Commerce) -> str | None:
         value = getattr(commerce, name)
         if value is not None and not fits(value):
             return f"$.commerce.{name}"
-    for index, item in enumerate(commerce.items or ()):
+    if not commerce.items:
+        return None
+    for index, item in enumerate(commerce.items):
         if item.price is not None and not fits(item.price):
             return f"$.commerce.items[{index}].price"
         if item.discount is not None and not fits(item.discount):

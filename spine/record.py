@@ -39,7 +39,7 @@ class Stamp(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     signal: str = ""
 
 
-class EventRecord(
+class EventHead(
     msgspec.Struct,
     frozen=True,
     forbid_unknown_fields=True,
@@ -48,7 +48,7 @@ class EventRecord(
     tag_field="schema",
     tag="event.1",
 ):
-    """An admitted event with what the collector observed and decided.
+    """What the collector observed and decided about an event.
 
     Shape: digests in hexadecimal. Units: `occurred_ms` is the corrected time of the event and
     `received_ms` the collector's clock, both milliseconds since 1970 UTC."""
@@ -67,7 +67,18 @@ class EventRecord(
     flags: tuple[str, ...] = ()
     ip: str = ""
     user_agent: str = ""
+
+
+class EventRecord(EventHead, frozen=True, kw_only=True, tag="event.1"):
+    """An admitted event with what the collector observed and decided."""
+
     event: Event
+
+
+class EncodedEvent(EventHead, frozen=True, kw_only=True, tag="event.1"):
+    """An `EventRecord` on its way to its bytes, whose event is encoded already."""
+
+    event: msgspec.Raw
 
 
 class TallyRow(msgspec.Struct, frozen=True, array_like=True):
@@ -152,7 +163,7 @@ _decoder = msgspec.json.Decoder(EventRecord | TallyRecord | SpillRecord)
 _SCHEMA = re.compile(rb'^\{"schema":"(event|tally|spill)\.(\d{1,9})"')
 
 
-def encode(record: EventRecord | ControlRecord) -> bytes:
+def encode(record: EventRecord | EncodedEvent | ControlRecord) -> bytes:
     """Give the bytes of a record; `decode` gives the same record back."""
     return _encoder.encode(record)
 
