@@ -8,7 +8,6 @@ Invariants:
 4. Every answer is counted, under a route from a fixed list, and tells nothing of our insides.
 """
 
-import asyncio
 import time
 import traceback
 from collections import Counter
@@ -19,8 +18,9 @@ import orjson
 import structlog
 from aiohttp import web
 
+from collector import body
 from collector.admit import Admission, admit, day_of
-from collector.decode import Claims, Unreadable, decode, gunzip
+from collector.decode import Claims, Unreadable, decode
 from collector.observe import Receipt, client_address, truncated
 from collector.source import Source, Sources
 from collector.tally import Tallies
@@ -31,7 +31,6 @@ from spine.log import Appends
 from spine.metrics import Metrics
 from spine.settings import CollectorSettings
 
-_ACCEPTED_TYPES = ("application/json", "text/plain")
 _PREFLIGHT_AGE_S = 7200
 _MAX_USER_AGENT = 1000
 _logger = structlog.get_logger()
@@ -146,8 +145,11 @@ class Collector:
         }
 
     async def _take(self, request: web.Request, source: Source) -> web.Response:
-        body = await self._body(request)
-        claims = decode(body, self._settings.max_events) if isinstance(body, bytes) else body
+        settings = self._settings
+        if self._in_flight_bytes > settings.max_in_flight_bytes:
+            return self._refusal("overloaded", "too much is on its way to the log")
+        sent = await body.read(request, settings.max_body_bytes, settings.body_timeout_s)
+        claims = decode(sent, settings.max_events) if isinstance(sent, bytes) else sent
         if isinstance(claims, Unreadable):
             return self._refusal(claims.code, claims.detail)
         receipt = self._receipt(request)
@@ -156,34 +158,6 @@ class Collector:
         self._count(source, receipt, claims, admission)
         reach("before the answer")
         return self._answer(admission)
-
-    async def _body(self, request: web.Request) -> bytes | Unreadable:
-        if request.headers.get("Content-Type") and request.content_type not in _ACCEPTED_TYPES:
-            return Unreadable("unsupported_type", "send application/json or text/plain")
-        encoding = request.headers.get("Content-Encoding", "identity").lower()
-        if encoding not in ("identity", "gzip"):
-            return Unreadable("unsupported_encoding", "send the body as it is, or in gzip")
-        if self._in_flight_bytes > self._settings.max_in_flight_bytes:
-            return Unreadable("overloaded", "too much is on its way to the log")
-        body = await self._read(request)
-        if encoding == "gzip" and isinstance(body, bytes):
-            return gunzip(body, self._settings.max_body_bytes)
-        return body
-
-    async def _read(self, request: web.Request) -> bytes | Unreadable:
-        limit = self._settings.max_body_bytes
-        too_large = Unreadable("body_too_large", f"a body may have {limit} bytes")
-        if (request.content_length or 0) > limit:
-            return too_large
-        try:
-            if request.content.is_eof():  # it has come with its headers, as small bodies do
-                return await request.read()
-            async with asyncio.timeout(self._settings.body_timeout_s):
-                return await request.read()
-        except (TimeoutError, ConnectionError):  # the client may have gone: then it is counted only
-            return Unreadable("slow_request", "the body did not arrive in time")
-        except web.HTTPRequestEntityTooLarge:
-            return too_large
 
     def _receipt(self, request: web.Request) -> Receipt:
         forwarded = ",".join(request.headers.getall("X-Forwarded-For", ()))
@@ -230,8 +204,8 @@ class Collector:
             }
             for result in admission.results
         ]
-        body = orjson.dumps({"accepted": len(admission.admitted), "results": results})
-        response = web.Response(status=202, body=body, content_type="application/json")
+        answer = orjson.dumps({"accepted": len(admission.admitted), "results": results})
+        response = web.Response(status=202, body=answer, content_type="application/json")
         return self._counted(response, "events")
 
     def _refusal(
@@ -242,10 +216,10 @@ class Collector:
         route: str = "events",
     ) -> web.Response:
         known = CODES[code]
-        body = orjson.dumps({"code": code, "meaning": known.meaning, "detail": detail})
+        answer = orjson.dumps({"code": code, "meaning": known.meaning, "detail": detail})
         response = web.Response(
             status=known.http_status or 400,
-            body=body,
+            body=answer,
             content_type="application/json",
             headers=headers,
         )

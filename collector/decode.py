@@ -1,7 +1,6 @@
 """Bytes → events, or the reason why not. Pure; whatever the bytes are, the answer is a value."""
 
 import re
-import zlib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, NamedTuple
@@ -60,20 +59,6 @@ _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 _ESCAPES = re.compile(
     rb"\\(?:u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}|(u[dD][89a-fA-F][\da-fA-F]{2})|.)"
 )
-
-
-def gunzip(body: bytes, max_bytes: int) -> bytes | Unreadable:
-    """Unpack a gzip body, never to more than `max_bytes`."""
-    unpacker = zlib.decompressobj(wbits=31)
-    try:
-        unpacked = unpacker.decompress(body, max_bytes + 1)
-    except zlib.error as error:
-        return Unreadable("unreadable_body", f"the body is not gzip: {error}")
-    if len(unpacked) > max_bytes:
-        return Unreadable("body_too_large", f"the body unpacks to more than {max_bytes} bytes")
-    if not unpacker.eof or unpacker.unused_data:
-        return Unreadable("unreadable_body", "the gzip body is cut off or has something behind it")
-    return unpacked
 
 
 def decode(body: bytes, max_events: int) -> Claims | Unreadable:
