@@ -18,9 +18,11 @@ import orjson
 import structlog
 from aiohttp import web
 
-from collector import body
+from collector import body, pressure
 from collector.admit import Admission, admit, day_of
+from collector.connections import Bounds, Runner, Server, Words, within_descriptors
 from collector.decode import Claims, Unreadable, decode
+from collector.early import Early, retry_after
 from collector.observe import Receipt, client_address, truncated
 from collector.source import Source, Sources
 from collector.tally import Tallies
@@ -55,12 +57,41 @@ class Collector:
         self._metrics = metrics
         self._now_ms = now_ms
         self._trusted = [ip_network(network) for network in settings.trusted_proxies]
-        self._in_flight_bytes = 0
+        bounds = pressure.Bounds(
+            settings.max_in_flight_bytes,
+            settings.max_in_flight_requests,
+            settings.max_lag_ms / 1000,
+        )
+        self._pressure = pressure.Pressure(bounds)
+        self._early = Early(sources, self._pressure, metrics)
+        metrics.in_flight_bytes.set_function(lambda: self._pressure.bytes)
+
+    def runner(self, drain_s: float) -> Runner:
+        """Give what serves the application on connections within their bounds."""
+        settings = self._settings
+        bounds = Bounds(
+            within_descriptors(settings.max_connections),
+            settings.max_requests_per_connection,
+            settings.max_header_bytes,
+            settings.header_timeout_s,
+            settings.idle_timeout_s,
+        )
+        words = Words(self._early.unreadable, self._early.turned_away)
+        return Runner(
+            self.application(),
+            lambda made: Server(made, bounds, words, self._pressure, self._metrics),
+            drain_s,
+        )
+
+    async def ready(self) -> None:
+        """Return unless requests have been turned away for seconds. Raises: Unavailable."""
+        if self._pressure.lasts:
+            raise Unavailable("overloaded: requests are turned away")
 
     def application(self) -> web.Application:
         """Give the application with all routes of the public listener."""
         app = web.Application(client_max_size=self._settings.max_body_bytes)
-        app.router.add_post("/v1/events", self.post_events)
+        app.router.add_post("/v1/events", self.post_events, expect_handler=_when_it_is_read)
         app.router.add_options("/v1/events", self.preflight)
         app.router.add_route("*", "/v1/events", self.wrong_method)
         app.router.add_route("*", "/{path:.*}", self.nothing_here)
@@ -108,6 +139,12 @@ class Collector:
             return self._refusal(
                 "origin_not_allowed", "this origin is not in sites.*.origins", {"Vary": "Origin"}
             )
+        if self._early.why_not(request.headers) is not None:
+            response = self._refusal("overloaded", "send it again")
+            if not request.content.is_eof():  # it is not read, so nothing else can come behind it
+                response.force_close()
+            response.headers.update(headers)
+            return response
         try:
             response = await self._take(request, source)
         except Unavailable as trouble:  # why, is for /readyz: the public need not know our insides
@@ -146,9 +183,9 @@ class Collector:
 
     async def _take(self, request: web.Request, source: Source) -> web.Response:
         settings = self._settings
-        if self._in_flight_bytes > settings.max_in_flight_bytes:
-            return self._refusal("overloaded", "too much is on its way to the log")
-        sent = await body.read(request, settings.max_body_bytes, settings.body_timeout_s)
+        sent = await body.read(
+            request, settings.max_body_bytes, settings.body_timeout_s, self._pressure
+        )
         claims = decode(sent, settings.max_events) if isinstance(sent, bytes) else sent
         if isinstance(claims, Unreadable):
             return self._refusal(claims.code, claims.detail)
@@ -169,14 +206,12 @@ class Collector:
         if not admission.admitted:
             return
         size = sum(len(entry.value) for entry in admission.admitted)
-        self._in_flight_bytes += size
-        self._metrics.in_flight_bytes.inc(size)
+        self._pressure.bytes += size
         started = time.perf_counter()
         try:
             await self._log.append(admission.admitted)
         finally:
-            self._in_flight_bytes -= size
-            self._metrics.in_flight_bytes.dec(size)
+            self._pressure.bytes -= size
         self._metrics.append_seconds.observe(time.perf_counter() - started)
 
     def _count(
@@ -224,12 +259,16 @@ class Collector:
             headers=headers,
         )
         if response.status == 503:
-            response.headers["Retry-After"] = "1"
+            response.headers["Retry-After"] = retry_after()
         return self._counted(response, route)
 
     def _counted(self, response: web.Response, route: str) -> web.Response:
         self._metrics.requests.labels(route, str(response.status)).inc()
         return response
+
+
+async def _when_it_is_read(_: web.Request) -> None:
+    """Say nothing to `Expect: 100-continue` yet: whoever reads the body does (`collector.body`)."""
 
 
 def _readable(header: str) -> str:
