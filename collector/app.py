@@ -20,7 +20,7 @@ from aiohttp import web
 
 from collector import body, pressure
 from collector.admit import Admission, admit, day_of
-from collector.connections import Bounds, Runner, Server, Words, within_descriptors
+from collector.connections import Bounds, Runner, Server, Words, came_at, within_descriptors
 from collector.decode import Claims, Unreadable, decode
 from collector.early import Early, retry_after
 from collector.observe import Receipt, client_address, truncated
@@ -60,7 +60,7 @@ class Collector:
         bounds = pressure.Bounds(
             settings.max_in_flight_bytes,
             settings.max_in_flight_requests,
-            settings.max_lag_ms / 1000,
+            settings.max_wait_ms / 1000,
         )
         self._pressure = pressure.Pressure(bounds)
         self._early = Early(sources, self._pressure, metrics)
@@ -139,6 +139,7 @@ class Collector:
             return self._refusal(
                 "origin_not_allowed", "this origin is not in sites.*.origins", {"Vary": "Origin"}
             )
+        self._pressure.waited(came_at(request))
         if self._early.why_not(request.headers) is not None:
             response = self._refusal("overloaded", "send it again")
             if not request.content.is_eof():  # it is not read, so nothing else can come behind it

@@ -8,12 +8,15 @@ and its connection, in one place that every request passes:
 2. After so many requests the answer says `Connection: close`, so that connections spread again over
    processes that share a port.
 3. While requests are turned away, those that are whole are answered before aiohttp makes a task,
-   a request and an answer of its own of them: turning away must be cheaper than taking.
+   a request and an answer of its own of them: turning away must be cheaper than taking. Where even
+   that keeps what was let in waiting, connections that were turned away are not read for a moment.
 """
 
 import asyncio
 import random
 import resource
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
 
@@ -21,14 +24,15 @@ from aiohttp import web
 from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
-from collector.pressure import Pressure
+from collector.pressure import MOMENT_S, Pressure
 from spine.metrics import Metrics
 
 _MOST_HEADERS = 100
 _HEAD_TOO_LARGE = 431
 _LINGER_S = 1.0
-_TICK_S = 0.02
 _SWEEP_TICKS = 50
+_LEAST_AWAKE = 16
+_MOST_AWAKE = 16_384
 
 
 class Bounds(NamedTuple):
@@ -66,26 +70,38 @@ class Server(web.Server):
         self._closed = metrics.connections_closed
         metrics.connections.set_function(lambda: len(self.sockets))
         metrics.in_flight_requests.set_function(lambda: pressure.requests)
+        self._resting: deque[asyncio.Transport] = deque()
+        self._awake = _MOST_AWAKE
         self._ticks = 0
-        self._tick_at = self._loop.time() + _TICK_S
-        self._ticking = self._loop.call_at(self._tick_at, self._tick)
+        self._ticking = self._loop.call_later(MOMENT_S, self._tick)
 
     def __call__(self) -> web.RequestHandler:
         """Make a connection."""
         return _Connection(self, self._loop)
+
+    def let_rest(self, socket: asyncio.Transport) -> None:
+        """Read no more from a connection that was turned away, for a moment or some."""
+        socket.pause_reading()
+        self._resting.append(socket)
 
     def count_closed(self, why: str) -> None:
         """Count a connection that is closed against its sender's wish."""
         self._closed.labels(why).inc()
 
     def _tick(self) -> None:
-        now = self._loop.time()
-        self.pressure.feel(now - self._tick_at)
-        self._tick_at = now + _TICK_S
-        self._ticking = self._loop.call_at(self._tick_at, self._tick)
+        self.pressure.moment()
+        late = self.pressure.late
+        self._awake = (
+            max(_LEAST_AWAKE, self._awake // 2) if late else min(_MOST_AWAKE, self._awake * 5 // 4)
+        )
+        for _ in range(min(self._awake, len(self._resting))):
+            socket = self._resting.popleft()
+            if not socket.is_closing():
+                socket.resume_reading()
+        self._ticking = self._loop.call_later(MOMENT_S, self._tick)
         self._ticks += 1
         if self._ticks % _SWEEP_TICKS == 0:
-            self._sweep(now - self.bounds.head_timeout_s)
+            self._sweep(self._loop.time() - self.bounds.head_timeout_s)
 
     def _sweep(self, before: float) -> None:
         for connection, socket in self.sockets.items():
@@ -107,7 +123,15 @@ class Server(web.Server):
 
 
 class _Connection(web.RequestHandler):
-    __slots__ = ("_last_request", "_server", "entered", "head_bytes", "head_since", "stuck_since")
+    __slots__ = (
+        "_last_request",
+        "_server",
+        "came_at",
+        "entered",
+        "head_bytes",
+        "head_since",
+        "stuck_since",
+    )
 
     def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
         bounds = server.bounds
@@ -126,6 +150,7 @@ class _Connection(web.RequestHandler):
         self._parser = _Entrance(self, self._parser, server)  # type: ignore[assignment]
         # Not all at once, when they were opened at once.
         self._last_request = random.randint(bounds.requests * 3 // 4, bounds.requests)  # noqa: S311
+        self.came_at = 0.0
         self.entered = 0
         self.head_bytes = 0
         self.head_since = 0.0
@@ -158,7 +183,8 @@ class _Connection(web.RequestHandler):
         return self._request_count + more >= self._last_request
 
     def enter(self, requests: int) -> None:
-        """Count requests that will be answered by the application."""
+        """Count requests that will be answered by the application, from now on."""
+        self.came_at = time.monotonic()
         self.entered += requests
         self._server.pressure.requests += requests
 
@@ -184,6 +210,8 @@ class _Connection(web.RequestHandler):
             transport.write(answer)
             if last:
                 transport.close()
+            else:
+                self._server.let_rest(transport)
 
     async def start(self) -> None:
         try:
@@ -216,6 +244,11 @@ class _Connection(web.RequestHandler):
         return super().handle_error(request, status, exc, message)
 
 
+def came_at(request: web.BaseRequest) -> float:
+    """Give when the head of a request was whole. Units: seconds of the monotonic clock."""
+    return cast("_Connection", request.protocol).came_at
+
+
 class _Entrance:
     """aiohttp's parser of a connection, and a look at what comes out of it."""
 
@@ -243,7 +276,12 @@ class _Entrance:
             raise
         connection.head_since = connection.head_bytes = 0
         messages = found[0]
-        if len(messages) == 1 and connection.idle and self._is_turned_away(*messages[0]):
+        if (
+            self._server.pressure.tight
+            and len(messages) == 1
+            and connection.idle
+            and self._is_turned_away(*messages[0])
+        ):
             return (), found[1], found[2]
         connection.enter(len(messages))
         return found

@@ -52,7 +52,7 @@ class Metrics:
         self.shed = self._counter(
             "shed",
             "Requests turned away with 503 because too much is under way: of which bound (bytes,"
-            " requests, lag), and of what kind of sender (retrying, beacon).",
+            " requests, wait), and of what kind of sender (retrying, beacon).",
             ["reason", "kind"],
         )
         self.connections = self._gauge("connections", "Open connections of the public listener.")
