@@ -1,14 +1,15 @@
 """The body of a request, within limits: however it is sent, the answer is bytes or a value."""
 
 import asyncio
-import zlib
 
 from aiohttp import web
 
 from collector.decode import Unreadable
 from collector.pressure import Pressure
+from collector.unpack import knows, unpacked
 
 _ACCEPTED_TYPES = ("application/json", "text/plain")
+_IDENTITY = "identity"
 
 
 async def read(
@@ -19,13 +20,15 @@ async def read(
     Shape: what is arriving counts as pressure; what is given is for the caller to count."""
     if request.headers.get("Content-Type") and request.content_type not in _ACCEPTED_TYPES:
         return Unreadable("unsupported_type", "send application/json or text/plain")
-    encoding = request.headers.get("Content-Encoding", "identity").lower()
-    if encoding not in ("identity", "gzip"):
-        return Unreadable("unsupported_encoding", "send the body as it is, or in gzip")
+    encoding = _IDENTITY
+    if "Content-Encoding" in request.headers:
+        encoding = ",".join(request.headers.getall("Content-Encoding")).strip().lower()
+    if encoding != _IDENTITY and not knows(encoding):
+        return Unreadable("unsupported_encoding", "send the body as it is, or in one encoding")
     body = await _read(request, max_bytes, timeout_s, pressure)
-    if encoding == "gzip" and isinstance(body, bytes):
-        return gunzip(body, max_bytes)
-    return body
+    if encoding == _IDENTITY or isinstance(body, Unreadable):
+        return body
+    return unpacked(body, encoding, max_bytes)
 
 
 async def _read(
@@ -63,17 +66,3 @@ async def _arriving(request: web.BaseRequest, max_bytes: int, pressure: Pressure
         pressure.requests += 1
         pressure.bytes -= len(body)
     return bytes(body)
-
-
-def gunzip(body: bytes, max_bytes: int) -> bytes | Unreadable:
-    """Unpack a gzip body, never to more than `max_bytes`."""
-    unpacker = zlib.decompressobj(wbits=31)
-    try:
-        unpacked = unpacker.decompress(body, max_bytes + 1)
-    except zlib.error as error:
-        return Unreadable("unreadable_body", f"the body is not gzip: {error}")
-    if len(unpacked) > max_bytes:
-        return Unreadable("body_too_large", f"the body unpacks to more than {max_bytes} bytes")
-    if not unpacker.eof or unpacker.unused_data:
-        return Unreadable("unreadable_body", "the gzip body is cut off or has something behind it")
-    return unpacked

@@ -59,7 +59,12 @@ _TABLE = (
     Code("body_too_large", "request", 413, "The body, or what it unpacks to, is too large."),
     Code("too_many_events", "request", 413, "The batch has more events than a request may carry."),
     Code("unsupported_type", "request", 415, "The content type is not JSON or text/plain."),
-    Code("unsupported_encoding", "request", 415, "The content encoding is not gzip or identity."),
+    Code(
+        "unsupported_encoding",
+        "request",
+        415,
+        "The content encoding is none of the known, or more than one.",
+    ),
     Code("not_found", "request", 404, "There is nothing at this path."),
     Code("method_not_allowed", "request", 405, "The path does not know this method."),
     Code("slow_request", "request", 408, "The body did not arrive in time."),
