@@ -8,6 +8,7 @@ Invariants:
 4. Every answer is counted, under a route from a fixed list, and tells nothing of our insides.
 """
 
+import math
 import time
 import traceback
 from collections import Counter
@@ -24,6 +25,7 @@ from collector.connections import Bounds, Runner, Server, Words, came_at, within
 from collector.decode import Claims, Unreadable, decode
 from collector.early import Early, retry_after
 from collector.observe import Receipt, client_address, truncated
+from collector.quota import Strangers
 from collector.source import Source, Sources
 from collector.tally import Tallies
 from spine.codes import CODES
@@ -64,6 +66,7 @@ class Collector:
         )
         self._pressure = pressure.Pressure(bounds)
         self._early = Early(sources, self._pressure, metrics)
+        self._strangers = Strangers(settings.unknown_keys_per_minute)
         metrics.in_flight_bytes.set_function(lambda: self._pressure.bytes)
 
     def runner(self, drain_s: float) -> Runner:
@@ -129,25 +132,15 @@ class Collector:
         """Take one event or a batch; answer when everything accepted is durable."""
         source = self._source(request)
         if source is None:
-            return self._refusal(
-                "unknown_key",
-                "no known key: Authorization: Bearer KEY, or ?key= for browser keys",
-                {"WWW-Authenticate": "Bearer"},
-            )
+            return self._unknown(request)
         headers = self._cors(request, source)
         if headers is None:
             return self._refusal(
                 "origin_not_allowed", "this origin is not in sites.*.origins", {"Vary": "Origin"}
             )
         self._pressure.waited(came_at(request))
-        if self._early.why_not(request.headers) is not None:
-            response = self._refusal("overloaded", "send it again")
-            if not request.content.is_eof():  # it is not read, so nothing else can come behind it
-                response.force_close()
-            response.headers.update(headers)
-            return response
         try:
-            response = await self._take(request, source)
+            response = self._not_now(request, source) or await self._take(request, source)
         except Unavailable as trouble:  # why, is for /readyz: the public need not know our insides
             self._metrics.append_failures.inc()
             response = self._refusal("log_unavailable", "nothing of this request was accepted")
@@ -160,6 +153,33 @@ class Collector:
             response = self._refusal("internal_error", "send it again later")
         response.headers.update(headers)
         return response
+
+    def _unknown(self, request: web.Request) -> web.Response:
+        wait_s = self._strangers.wait_s(self._receipt(request).ip)
+        if wait_s:
+            return self._wait("too_many_unknown_keys", wait_s)
+        return self._refusal(
+            "unknown_key",
+            "no known key: Authorization: Bearer KEY, or ?key= for browser keys",
+            {"WWW-Authenticate": "Bearer"},
+        )
+
+    def _not_now(self, request: web.Request, source: Source) -> web.Response | None:
+        """Turn a request away before its body is read, or give nothing when it is let in."""
+        if self._early.why_not(request.headers) is not None:
+            response = self._refusal("overloaded", "send it again")
+        elif source.quota and (wait_s := source.quota.wait_s(time.monotonic())):
+            self._metrics.over_quota.labels(source.site).inc()
+            response = self._wait("quota_exceeded", wait_s)
+        else:
+            return None
+        if not request.content.is_eof():  # it is not read, so nothing else can come behind it
+            response.force_close()
+        return response
+
+    def _wait(self, code: str, wait_s: float) -> web.Response:
+        wait_s = math.ceil(wait_s)
+        return self._refusal(code, f"wait {wait_s} s", {"Retry-After": str(wait_s)})
 
     def _source(self, request: web.Request) -> Source | None:
         scheme, _, key = request.headers.get("Authorization", "").partition(" ")
@@ -190,6 +210,8 @@ class Collector:
         claims = decode(sent, settings.max_events) if isinstance(sent, bytes) else sent
         if isinstance(claims, Unreadable):
             return self._refusal(claims.code, claims.detail)
+        if source.quota:
+            source.quota.take(len(claims.events))
         receipt = self._receipt(request)
         admission = admit(claims, receipt, source)
         await self._append(admission)

@@ -68,6 +68,8 @@ _TABLE = (
     Code("not_found", "request", 404, "There is nothing at this path."),
     Code("method_not_allowed", "request", 405, "The path does not know this method."),
     Code("slow_request", "request", 408, "The body did not arrive in time."),
+    Code("quota_exceeded", "request", 429, "The site has sent more events than it may; wait."),
+    Code("too_many_unknown_keys", "request", 429, "Too many unknown keys from this network; wait."),
     Code("head_too_large", "request", 431, "The request line or the headers are too large."),
     Code("internal_error", "request", 500, "The collector failed; send it again later."),
     Code("overloaded", "request", 503, "More comes than can be taken; try again."),

@@ -55,6 +55,9 @@ class Metrics:
             " requests, wait), and of what kind of sender (retrying, beacon).",
             ["reason", "kind"],
         )
+        self.over_quota = self._counter(
+            "over_quota", "Requests answered 429 because of the site's quota.", ["site"]
+        )
         self.connections = self._gauge("connections", "Open connections of the public listener.")
         self.connections_closed = self._counter(
             "connections_closed",

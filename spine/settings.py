@@ -73,6 +73,9 @@ class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
         float, _says("How long headers may take to arrive, and answers to be taken.", gt=0)
     ] = 10.0
     body_timeout_s: Annotated[float, _says("How long a body may take to arrive.", gt=0)] = 10.0
+    unknown_keys_per_minute: Annotated[
+        int, _says("Unknown keys from one network (IPv4 /24, IPv6 /48); then 429.", ge=1)
+    ] = 120
     idle_timeout_s: Annotated[
         float, _says("How long a connection stays open between requests.", gt=0)
     ] = 75.0
@@ -158,6 +161,10 @@ class SiteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     server_keys: Annotated[
         tuple[Secret, ...], _says('Secret keys for servers, or "sha256:<hex>" of one.')
     ] = ()
+    events_per_second: Annotated[
+        int,
+        _says("Most events a second, in each collector process; then 429. 0 is no limit.", ge=0),
+    ] = 0
     consent: Annotated[str, _says("Name of a consent rules file, or a path to one.")] = "eu"
     lead_names: Annotated[tuple[str, ...], _says("Event names that count as leads.")] = (
         "generate_lead",
