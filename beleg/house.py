@@ -35,7 +35,7 @@ from spine.kafka_log import KafkaLog
 from spine.kafka_read import Pace
 from spine.log import Appends, Bounds, Log
 from spine.metrics import Metrics
-from spine.runtime import listen, locked, tell, until_stopped
+from spine.runtime import listen, locked, serve, tell, until_stopped
 from spine.settings import Settings, StoreSettings
 from spine.spill import Spill
 from spine.store import Store
@@ -139,9 +139,9 @@ class House:
         sources = Sources(settings.sites)
         collector = Collector(log, sources, tallies, settings.collector, self._metrics, now_ms)
         deadline_s = settings.processors.drain_deadline_s / 2
-        listener = await listen(
-            collector.application(), "collector.listen", settings.collector.listen, deadline_s
-        )
+        runner = collector.runner(deadline_s)
+        listener = await serve(runner, "collector.listen", settings.collector.listen)
+        self._checks.append(collector.ready)
         self.addresses["collector"] = listener.address
         flushing = self._start(flush_for_ever(tallies, log, now_ms))
         if not settings.sites:

@@ -1,10 +1,12 @@
 """The load: a process of its own that posts events over raw sockets and checks every answer.
 
 Closed loop: each connection posts as soon as it is answered. Open loop: requests have times, and a
-latency counts from the time a request was due, whether or not a connection was free then.
+latency counts from the time a request was due, whether or not a connection was free then. Only what
+was accepted has a latency. A connection that is closed is opened anew.
 """
 
 import asyncio
+import contextlib
 import re
 import resource
 import sys
@@ -23,6 +25,7 @@ from bench.traffic import MARK, Span, as_server, ring, visits
 
 _RING_BODIES = 256
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_LAST = b"\r\nconnection: close"
 _PATIENCE_S = 60.0
 
 
@@ -75,6 +78,8 @@ class _Load:
         self.events = 0
         self.under_way = 0
         self.open = True
+        self.started = False
+        self.opening: set[asyncio.Task[None]] = set()
         self.wrong: Counter[str] = Counter()
 
     def next_post(self, due_at: float | None = None) -> _Post | None:
@@ -84,15 +89,14 @@ class _Load:
         self.under_way += 1
         return _Post(found[0], found[1], self.clock() if due_at is None else due_at)
 
-    def answered(self, connection: "_Connection", post: _Post, status: int, body: bytes) -> None:
-        self.latencies_s.append(self.clock() - post.due_at)
+    def answered(self, post: _Post, status: int, body: bytes) -> None:
         self.under_way -= 1
         accepted = self.order.status == 204 or body.startswith(b'{"accepted":%d,' % post.events)
         if status != self.order.status or not accepted:
             self.wrong[str(status) if status != self.order.status else "not accepted"] += 1
         else:
             self.events += post.events
-        self.goes_on(connection)
+            self.latencies_s.append(self.clock() - post.due_at)
 
     def goes_on(self, connection: "_Connection") -> None:
         if self.order.rate is None:
@@ -101,6 +105,33 @@ class _Load:
             following = self.next_post(self.due.popleft()) if self.due else None
         if following is not None:
             connection.post(following)
+        else:
+            self.free.append(connection)
+
+    def lost(self, connection: "_Connection", post: _Post | None) -> None:
+        """Count what a closed connection was not answered, and open another in its place."""
+        with contextlib.suppress(ValueError):
+            self.free.remove(connection)
+        if post is not None:
+            self.under_way -= 1
+            self.wrong["0"] += 1
+        if self.open:
+            opening = asyncio.get_running_loop().create_task(self.connect())
+            self.opening.add(opening)
+            opening.add_done_callback(self.opening.discard)
+
+    async def connect(self) -> None:
+        host, port = self.order.address.rsplit(":", 1)
+        made: Callable[[], _Connection] = lambda: _Connection(self)  # noqa: E731
+        loop = asyncio.get_running_loop()
+        try:
+            _, connection = await loop.create_connection(made, host, int(port))
+        except OSError:
+            await asyncio.sleep(0.1)
+            await self.connect()
+            return
+        if self.started:
+            self.goes_on(connection)
         else:
             self.free.append(connection)
 
@@ -129,8 +160,7 @@ class _Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._post is not None:
-            self._load.answered(self, self._post, 0, b"")
+        self._load.lost(self, self._post)
 
     def post(self, post: _Post) -> None:
         self._post = post
@@ -146,9 +176,12 @@ class _Connection(asyncio.Protocol):
         if len(self._received) < end:
             return
         status, body = int(self._received[9:12]), self._received[head_end + 4 : end]
+        last = _LAST in self._received[:head_end].lower()
         self._received = self._received[end:]
         post, self._post = self._post, None
-        self._load.answered(self, post, status, body)
+        self._load.answered(post, status, body)
+        if not last:  # else another is opened when this one is closed
+            self._load.goes_on(self)
 
 
 def _posts(order: Order) -> Iterator[tuple[int, bytes]]:
@@ -175,20 +208,18 @@ def _posts(order: Order) -> Iterator[tuple[int, bytes]]:
 
 async def _run(order: Order) -> Result:
     load = _Load(order)
-    host, port = order.address.rsplit(":", 1)
     loop = asyncio.get_running_loop()
-    made: Callable[[], _Connection] = lambda: _Connection(load)  # noqa: E731
-    connections = [
-        (await loop.create_connection(made, host, int(port)))[1] for _ in range(order.connections)
-    ]
+    for _ in range(order.connections):
+        await load.connect()
+    load.started = True
     cpu_s = _cpu_s()
     began_at = load.clock()
     if order.rate is None:
-        for connection in connections:
+        waiting, load.free = load.free, deque()
+        for connection in waiting:
             load.goes_on(connection)
         closing = loop.call_later(order.seconds, setattr, load, "open", False)
     else:
-        load.free.extend(connections)
         await load.keep_time(order.rate)
         closing = loop.call_later(0, setattr, load, "open", False)
     async with asyncio.timeout(order.seconds + _PATIENCE_S):

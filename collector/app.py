@@ -8,20 +8,25 @@ Invariants:
 4. Every answer is counted, under a route from a fixed list, and tells nothing of our insides.
 """
 
+import math
 import time
 import traceback
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from ipaddress import ip_network
 
 import orjson
 import structlog
 from aiohttp import web
 
-from collector import body
-from collector.admit import Admission, admit, day_of
-from collector.decode import Claims, Unreadable, decode
-from collector.observe import Receipt, client_address, truncated
+from collector import body, pressure
+from collector.admit import Admission, admit
+from collector.answer import JSON, Answer, Headers, said
+from collector.caller import cors, receipt_of, source_of
+from collector.connections import Bounds, Runner, Server, Words, came_at, within_descriptors
+from collector.counting import Counts
+from collector.decode import Unreadable, decode
+from collector.early import Early, retry_after
+from collector.quota import Strangers
 from collector.source import Source, Sources
 from collector.tally import Tallies
 from spine.codes import CODES
@@ -32,7 +37,6 @@ from spine.metrics import Metrics
 from spine.settings import CollectorSettings
 
 _PREFLIGHT_AGE_S = 7200
-_MAX_USER_AGENT = 1000
 _logger = structlog.get_logger()
 
 
@@ -50,33 +54,63 @@ class Collector:
     ) -> None:
         self._log = log
         self._sources = sources
-        self._tallies = tallies
+        self._counts = Counts(tallies, metrics)
         self._settings = settings
         self._metrics = metrics
         self._now_ms = now_ms
         self._trusted = [ip_network(network) for network in settings.trusted_proxies]
-        self._in_flight_bytes = 0
+        bounds = pressure.Bounds(
+            settings.max_in_flight_bytes,
+            settings.max_in_flight_requests,
+            settings.max_wait_ms / 1000,
+        )
+        self._pressure = pressure.Pressure(bounds)
+        self._early = Early(sources, self._pressure, metrics)
+        self._strangers = Strangers(settings.unknown_keys_per_minute)
+        metrics.in_flight_bytes.set_function(lambda: self._pressure.bytes)
+
+    def runner(self, drain_s: float) -> Runner:
+        """Give what serves the application on connections within their bounds."""
+        settings = self._settings
+        bounds = Bounds(
+            within_descriptors(settings.max_connections),
+            settings.max_requests_per_connection,
+            settings.max_header_bytes,
+            settings.header_timeout_s,
+            settings.idle_timeout_s,
+        )
+        words = Words(self._early.unreadable, self._early.turned_away)
+        return Runner(
+            self.application(),
+            lambda made: Server(made, bounds, words, self._pressure, self._metrics),
+            drain_s,
+        )
+
+    async def ready(self) -> None:
+        """Return unless requests have been turned away for seconds. Raises: Unavailable."""
+        if self._pressure.lasts:
+            raise Unavailable("overloaded: requests are turned away")
 
     def application(self) -> web.Application:
         """Give the application with all routes of the public listener."""
         app = web.Application(client_max_size=self._settings.max_body_bytes)
-        app.router.add_post("/v1/events", self.post_events)
+        app.router.add_post("/v1/events", self.post_events, expect_handler=_when_it_is_read)
         app.router.add_options("/v1/events", self.preflight)
         app.router.add_route("*", "/v1/events", self.wrong_method)
         app.router.add_route("*", "/{path:.*}", self.nothing_here)
         return app
 
-    async def nothing_here(self, _: web.Request) -> web.Response:
+    async def nothing_here(self, _: web.Request) -> web.StreamResponse:
         """Answer for every path that is none."""
         return self._refusal("not_found", "events go to POST /v1/events", route="other")
 
-    async def wrong_method(self, _: web.Request) -> web.Response:
+    async def wrong_method(self, _: web.Request) -> web.StreamResponse:
         """Answer for every method that events cannot be sent with."""
         return self._refusal(
-            "method_not_allowed", "send POST", {"Allow": "POST, OPTIONS"}, route="other"
+            "method_not_allowed", "send POST", (("Allow", "POST, OPTIONS"),), route="other"
         )
 
-    async def preflight(self, request: web.Request) -> web.Response:
+    async def preflight(self, request: web.Request) -> web.StreamResponse:
         """Answer a browser that asks before it posts: yes to the origins of the sites."""
         origin = request.headers.get("Origin", "")
         headers = {"Vary": "Origin"}
@@ -92,146 +126,105 @@ class Collector:
                 "Access-Control-Allow-Headers": "Authorization, Content-Type, Content-Encoding",
                 "Access-Control-Max-Age": str(_PREFLIGHT_AGE_S),
             }
-        return self._counted(web.Response(status=204, headers=headers), "preflight")
+        self._counts.answered("preflight", 204)
+        return web.Response(status=204, headers=headers)
 
-    async def post_events(self, request: web.Request) -> web.Response:
+    async def post_events(self, request: web.Request) -> web.StreamResponse:
         """Take one event or a batch; answer when everything accepted is durable."""
-        source = self._source(request)
+        source = source_of(request, self._sources)
         if source is None:
-            return self._refusal(
-                "unknown_key",
-                "no known key: Authorization: Bearer KEY, or ?key= for browser keys",
-                {"WWW-Authenticate": "Bearer"},
-            )
-        headers = self._cors(request, source)
+            return self._unknown(request)
+        headers = cors(request, source)
         if headers is None:
             return self._refusal(
-                "origin_not_allowed", "this origin is not in sites.*.origins", {"Vary": "Origin"}
+                "origin_not_allowed", "this origin is not in sites.*.origins", (("Vary", "Origin"),)
             )
+        self._pressure.waited(came_at(request))
         try:
-            response = await self._take(request, source)
+            answer = self._not_now(request, source) or await self._take(request, source)
         except Unavailable as trouble:  # why, is for /readyz: the public need not know our insides
             self._metrics.append_failures.inc()
-            response = self._refusal("log_unavailable", "nothing of this request was accepted")
-            response.headers["Retry-After"] = str(max(1, round(trouble.retry_after_s)))
+            wait_s = str(max(1, round(trouble.retry_after_s)))
+            answer = self._refusal(
+                "log_unavailable",
+                "nothing of this request was accepted",
+                (("Retry-After", wait_s),),
+            )
         except Exception as bug:  # noqa: BLE001 - the edge: answer, count, serve the next
             # Without the words of the bug, which may quote what was sent.
             frames = traceback.extract_tb(bug.__traceback__)
             where = [f"{frame.filename}:{frame.lineno}" for frame in frames]
             _logger.error("a request failed", bug=type(bug).__name__, where=where)
-            response = self._refusal("internal_error", "send it again later")
-        response.headers.update(headers)
-        return response
+            answer = self._refusal("internal_error", "send it again later")
+        answer.also(headers)
+        return answer
 
-    def _source(self, request: web.Request) -> Source | None:
-        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and key:
-            return self._sources.find(key.strip())
-        source = self._sources.find(request.query.get("key", ""))
-        # A secret in a URL stands in logs and histories: a server key is not taken from there.
-        return source if source is not None and source.channel == "browser" else None
+    def _unknown(self, request: web.Request) -> Answer:
+        wait_s = self._strangers.wait_s(receipt_of(request, self._trusted, self._now_ms()).ip)
+        if wait_s:
+            return self._wait("too_many_unknown_keys", wait_s)
+        return self._refusal(
+            "unknown_key",
+            "no known key: Authorization: Bearer KEY, or ?key= for browser keys",
+            (("WWW-Authenticate", "Bearer"),),
+        )
 
-    @staticmethod
-    def _cors(request: web.Request, source: Source) -> Mapping[str, str] | None:
-        origin = request.headers.get("Origin")
-        if origin is None:  # not a page: an app, a server, a command line
-            return {"Vary": "Origin"}
-        if origin.lower() not in source.origins:
+    def _not_now(self, request: web.Request, source: Source) -> Answer | None:
+        """Turn a request away before its body is read, or give nothing when it is let in."""
+        if self._early.why_not(request.headers) is not None:
+            answer = self._refusal("overloaded", "send it again", (("Retry-After", retry_after()),))
+        elif source.quota and (wait_s := source.quota.wait_s(time.monotonic())):
+            self._metrics.over_quota.labels(source.site).inc()
+            answer = self._wait("quota_exceeded", wait_s)
+        else:
             return None
-        return {
-            "Access-Control-Allow-Origin": origin,
-            "Access-Control-Expose-Headers": "Retry-After",
-            "Vary": "Origin",
-        }
+        if not request.content.is_eof():  # it is not read, so nothing else can come behind it
+            answer.force_close()
+        return answer
 
-    async def _take(self, request: web.Request, source: Source) -> web.Response:
+    def _wait(self, code: str, wait_s: float) -> Answer:
+        wait_s = math.ceil(wait_s)
+        return self._refusal(code, f"wait {wait_s} s", (("Retry-After", str(wait_s)),))
+
+    async def _take(self, request: web.Request, source: Source) -> Answer:
         settings = self._settings
-        if self._in_flight_bytes > settings.max_in_flight_bytes:
-            return self._refusal("overloaded", "too much is on its way to the log")
-        sent = await body.read(request, settings.max_body_bytes, settings.body_timeout_s)
+        sent = await body.read(
+            request, settings.max_body_bytes, settings.body_timeout_s, self._pressure
+        )
         claims = decode(sent, settings.max_events) if isinstance(sent, bytes) else sent
         if isinstance(claims, Unreadable):
             return self._refusal(claims.code, claims.detail)
-        receipt = self._receipt(request)
+        if source.quota:
+            source.quota.take(len(claims.events))
+        receipt = receipt_of(request, self._trusted, self._now_ms())
         admission = admit(claims, receipt, source)
         await self._append(admission)
-        self._count(source, receipt, claims, admission)
+        self._counts.admitted(source, receipt, claims, admission)
         reach("before the answer")
-        return self._answer(admission)
-
-    def _receipt(self, request: web.Request) -> Receipt:
-        forwarded = ",".join(request.headers.getall("X-Forwarded-For", ()))
-        address = client_address(request.remote or "", forwarded, self._trusted)
-        user_agent = _readable(request.headers.get("User-Agent", ""))[:_MAX_USER_AGENT]
-        return Receipt(self._now_ms(), truncated(address), user_agent)
+        self._counts.answered("events", 202)
+        return Answer(202, said(admission), JSON)
 
     async def _append(self, admission: Admission) -> None:
         if not admission.admitted:
             return
         size = sum(len(entry.value) for entry in admission.admitted)
-        self._in_flight_bytes += size
-        self._metrics.in_flight_bytes.inc(size)
+        self._pressure.bytes += size
         started = time.perf_counter()
         try:
             await self._log.append(admission.admitted)
         finally:
-            self._in_flight_bytes -= size
-            self._metrics.in_flight_bytes.dec(size)
+            self._pressure.bytes -= size
         self._metrics.append_seconds.observe(time.perf_counter() - started)
 
-    def _count(
-        self, source: Source, receipt: Receipt, claims: Claims, admission: Admission
-    ) -> None:
-        site = source.site
-        self._tallies.count(site, day_of(receipt.received_ms, source), admission.results)
-        # Most results of a request are alike, and finding a counter by its labels is not cheap.
-        alike = Counter([(r.status, r.code or "", r.rule, r.outcome) for r in admission.results])
-        for (status, code, rule, outcome), count in alike.items():
-            self._metrics.events.labels(site, status, code).inc(count)
-            if outcome:
-                self._metrics.consent_decisions.labels(site, rule, outcome).inc(count)
-        if claims.sent_at is not None:
-            skew_s = receipt.received_ms / 1000 - claims.sent_at.timestamp()
-            self._metrics.clock_skew_seconds.observe(skew_s)
-
-    def _answer(self, admission: Admission) -> web.Response:
-        results = [
-            {
-                "event_id": result.event_id,
-                "status": result.status,
-                "code": result.code,
-                "detail": result.detail,
-            }
-            for result in admission.results
-        ]
-        answer = orjson.dumps({"accepted": len(admission.admitted), "results": results})
-        response = web.Response(status=202, body=answer, content_type="application/json")
-        return self._counted(response, "events")
-
     def _refusal(
-        self,
-        code: str,
-        detail: str,
-        headers: Mapping[str, str] | None = None,
-        route: str = "events",
-    ) -> web.Response:
+        self, code: str, detail: str, headers: Headers = (), route: str = "events"
+    ) -> Answer:
         known = CODES[code]
-        answer = orjson.dumps({"code": code, "meaning": known.meaning, "detail": detail})
-        response = web.Response(
-            status=known.http_status or 400,
-            body=answer,
-            content_type="application/json",
-            headers=headers,
-        )
-        if response.status == 503:
-            response.headers["Retry-After"] = "1"
-        return self._counted(response, route)
-
-    def _counted(self, response: web.Response, route: str) -> web.Response:
-        self._metrics.requests.labels(route, str(response.status)).inc()
-        return response
+        status = known.http_status or 400
+        self._counts.answered(route, status)
+        said_of_it = orjson.dumps({"code": code, "meaning": known.meaning, "detail": detail})
+        return Answer(status, said_of_it, JSON + headers)
 
 
-def _readable(header: str) -> str:
-    """Give the text of a header whose bytes may not be UTF-8; what is not becomes U+FFFD."""
-    return header.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+async def _when_it_is_read(_: web.Request) -> None:
+    """Say nothing to `Expect: 100-continue` yet: whoever reads the body does (`collector.body`)."""

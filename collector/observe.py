@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+_MOST_HOPS = 32
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -36,9 +38,11 @@ def truncated(ip: str) -> str:
 def client_address(peer: str, forwarded_for: str, trusted: Sequence[Network]) -> str:
     """Give the address of the client: the peer, or behind trusted proxies what they forwarded.
 
-    The list is read from the right, because only what a trusted proxy appended is believed."""
+    The list is read from the right, because only what a trusted proxy appended is believed, and no
+    further than any chain of proxies goes."""
     address = peer
-    for hop in reversed([hop.strip() for hop in forwarded_for.split(",") if hop.strip()]):
+    hops = forwarded_for.rsplit(",", _MOST_HOPS)[-_MOST_HOPS:] if trusted else ()
+    for hop in reversed([hop.strip() for hop in hops if hop.strip()]):
         if not _within(address, trusted):
             break
         address = hop

@@ -1,20 +1,28 @@
-"""Who may send: from a key to its `Source`. Keys are compared by digest, never logged."""
+"""Who may send: from a key to its `Source`. Keys are compared by digest, never logged.
 
+The time a look-up takes tells nothing of a key: what is compared is a SHA-256, of which a guesser
+can choose no byte, so nearly right is as wrong as anything.
+"""
+
+import time
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from collector.quota import Bucket
 from consent_rules.rules import Rules, load
 from spine.record import Channel
 from spine.settings import SiteSettings, key_digest
+
+_BURST_S = 2.0
 
 
 class Source(NamedTuple):
     """A key's site and rights.
 
     Shape: a `browser` key is public, bound to `origins`, and has no say over address, user agent
-    or far-past times; a `server` key is secret and has."""
+    or far-past times; a `server` key is secret and has. `quota` is one of all keys of the site."""
 
     site: str
     channel: Channel
@@ -22,6 +30,7 @@ class Source(NamedTuple):
     zone: ZoneInfo
     origins: frozenset[str]
     rules: Rules
+    quota: Bucket | None = None
 
 
 class Sources:
@@ -34,6 +43,8 @@ class Sources:
             rules = load(site.consent)
             origins = frozenset(origin.lower() for origin in site.origins)
             self._origins |= origins
+            rate = site.events_per_second
+            quota = Bucket(rate, _BURST_S, time.monotonic()) if rate else None
             for channel, keys in (("browser", site.browser_keys), ("server", site.server_keys)):
                 for key in keys:
                     self._by_digest[key_digest(key)] = Source(
@@ -43,6 +54,7 @@ class Sources:
                         ZoneInfo(site.timezone),
                         origins,
                         rules,
+                        quota,
                     )
 
     def find(self, key: str) -> Source | None:

@@ -7,11 +7,11 @@ refusals are numbers too. At most one flush interval of counts is lost when the 
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 
 import structlog
 
-from collector.admit import Result
+from collector.admit import Outcome
 from spine.errors import Unavailable
 from spine.failpoint import reach
 from spine.log import Appends, Entry
@@ -33,11 +33,12 @@ class Tallies:
         self._counts: Counter[_Key] = Counter()
         self._unsent: list[TallyRecord] = []
 
-    def count(self, site: str, received_on: int, results: Sequence[Result]) -> None:
+    def count(self, site: str, received_on: int, outcomes: Mapping[Outcome, int]) -> None:
         """Count what was not accepted."""
-        for result in results:
-            if result.status != "accepted":
-                self._counts[site, received_on, result.status, result.code or "", result.name] += 1
+        for outcome, count in outcomes.items():
+            if outcome.status != "accepted":
+                key = (site, received_on, outcome.status, outcome.code, outcome.name)
+                self._counts[key] += count
 
     async def flush(self, log: Appends, now_ms: int) -> None:
         """Put the counts on the log. Raises: Unavailable; the same counts are then sent again

@@ -44,7 +44,25 @@ class Metrics:
         )
         self.spill_bytes = self._gauge("spill_bytes", "Bytes that wait on a collector's disk.")
         self.in_flight_bytes = self._gauge(
-            "in_flight_bytes", "Bytes of records on their way to the log."
+            "in_flight_bytes", "Bytes of bodies and of records on their way to the log."
+        )
+        self.in_flight_requests = self._gauge(
+            "in_flight_requests", "Requests that are whole and not answered."
+        )
+        self.shed = self._counter(
+            "shed",
+            "Requests turned away with 503 because too much is under way: of which bound (bytes,"
+            " requests, wait), and of what kind of sender (retrying, beacon).",
+            ["reason", "kind"],
+        )
+        self.over_quota = self._counter(
+            "over_quota", "Requests answered 429 because of the site's quota.", ["site"]
+        )
+        self.connections = self._gauge("connections", "Open connections of the public listener.")
+        self.connections_closed = self._counter(
+            "connections_closed",
+            "Connections closed against the sender's wish: too_many, slow_head, slow_reader.",
+            ["reason"],
         )
         self.clock_skew_seconds = self._histogram(
             "clock_skew_seconds",

@@ -27,6 +27,8 @@ from spine.settings import address
 
 T = TypeVar("T")
 
+_BACKLOG = 1_024  # connections that come at once, before they are accepted
+
 
 def run_to_end(work: Coroutine[Any, Any, T]) -> T:
     """Do asynchronous work on the fast event loop, and give what it gives."""
@@ -80,12 +82,17 @@ def _without_peer(line: logging.LogRecord) -> bool:
 
 async def listen(app: web.Application, key: str, where: str, drain_s: float = 10.0) -> Listener:
     """Serve an application. Raises: Misconfigured that names `key` when the port is taken."""
+    runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=drain_s)
+    return await serve(runner, key, where)
+
+
+async def serve(runner: web.AppRunner, key: str, where: str) -> Listener:
+    """Serve what a runner runs. Raises: Misconfigured that names `key` when the port is taken."""
     host, port = address(key, where)
     server_logger.addFilter(_without_peer)
-    runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=drain_s)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        await web.TCPSite(runner, host, port, backlog=_BACKLOG).start()
     except OSError as error:
         await runner.cleanup()
         raise Misconfigured(key, f"cannot listen on {where}: {error.strerror}") from error

@@ -52,9 +52,33 @@ class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     max_events: Annotated[int, _says("Most events in one request.", ge=1, le=5_000)] = 500
     max_in_flight_bytes: Annotated[
         int,
-        _says("Bytes of records on their way to the log; beyond it the answer is 503.", ge=65_536),
+        _says("Bytes of bodies and of records on their way to the log; then 503.", ge=65_536),
     ] = 67_108_864
+    max_in_flight_requests: Annotated[
+        int, _says("Requests that are whole and not answered; then 503.", ge=16)
+    ] = 4_096
+    max_wait_ms: Annotated[
+        int, _says("How long requests may wait for their turn before fewer are let in.", ge=1)
+    ] = 25
+    max_connections: Annotated[
+        int, _says("Open connections; one more is closed. At most 3/4 of the files allowed.", ge=1)
+    ] = 10_000
+    max_requests_per_connection: Annotated[
+        int, _says("Requests until a connection is closed, and opened anew elsewhere.", ge=1)
+    ] = 1_000
+    max_header_bytes: Annotated[
+        int, _says("Request line and headers together; then 431.", ge=1_024, le=1_048_576)
+    ] = 32_768
+    header_timeout_s: Annotated[
+        float, _says("How long headers may take to arrive, and answers to be taken.", gt=0)
+    ] = 10.0
     body_timeout_s: Annotated[float, _says("How long a body may take to arrive.", gt=0)] = 10.0
+    unknown_keys_per_minute: Annotated[
+        int, _says("Unknown keys from one network (IPv4 /24, IPv6 /48); then 429.", ge=1)
+    ] = 120
+    idle_timeout_s: Annotated[
+        float, _says("How long a connection stays open between requests.", gt=0)
+    ] = 75.0
 
 
 class AdminSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -137,6 +161,10 @@ class SiteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     server_keys: Annotated[
         tuple[Secret, ...], _says('Secret keys for servers, or "sha256:<hex>" of one.')
     ] = ()
+    events_per_second: Annotated[
+        int,
+        _says("Most events a second, in each collector process; then 429. 0 is no limit.", ge=0),
+    ] = 0
     consent: Annotated[str, _says("Name of a consent rules file, or a path to one.")] = "eu"
     lead_names: Annotated[tuple[str, ...], _says("Event names that count as leads.")] = (
         "generate_lead",

@@ -19,7 +19,7 @@ from spine.errors import Unavailable
 from spine.log import Batch, Bounds, Entry, Log, Record, Resume
 from spine.metrics import Metrics
 from spine.record import ControlRecord, EventRecord, Unreadable, decode
-from spine.runtime import listen
+from spine.runtime import serve
 from spine.settings import CollectorSettings, Secret, SiteSettings
 
 NOW_MS = 1_795_341_600_000  # 2026-11-22T10:00:00Z
@@ -173,7 +173,7 @@ async def door(
     seam: Log = log
     public = CollectorSettings(listen="127.0.0.1:0", **settings)
     collector = Collector(seam, Sources(SITES), tallies, public, metrics, now_ms)
-    listener = await listen(collector.application(), "collector.listen", public.listen, 0.5)
+    listener = await serve(collector.runner(0.5), "collector.listen", public.listen)
     port = int(listener.address.rpartition(":")[2])
     timeout = aiohttp.ClientTimeout(total=20)
     try:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.admit import Result
+from collector.admit import Outcome
 from collector.tally import Tallies, flush_for_ever
 from processors.judge import judge, read
 from spine.errors import Unavailable
@@ -137,9 +137,9 @@ async def test_what_is_counted_during_a_flush_is_in_the_next(tmp_path: Path) -> 
 
 async def test_many_kinds_are_several_records(tmp_path: Path) -> None:
     async with door(tmp_path) as front:
-        results = [Result(None, "refused", "wrong_type", None, "(custom)")]
+        outcomes = {Outcome("refused", "wrong_type", "(custom)"): 1}
         for day in range(2_500):
-            front.tallies.count("shop", day, results)
+            front.tallies.count("shop", day, outcomes)
         await front.tallies.flush(front.log, NOW_MS)
         tallies = await tallies_of(front)
         assert [len(tally.rows) for tally in tallies] == [1000, 1000, 500]

@@ -70,7 +70,7 @@ async def test_too_much_on_its_way_is_answered_503_until_there_is_room(tmp_path:
         await front.log.arrived.wait()
         answer = await front.post(TIMED)
         assert (answer.status, answer.json["code"]) == (503, "overloaded")
-        assert answer.headers["Retry-After"] == "1"
+        assert answer.headers["Retry-After"] in {"1", "2", "3"}
         front.log.gate.set()
         assert (await asked).status == 202
         assert (await front.post(TIMED)).status == 202

@@ -227,21 +227,24 @@ def test_results_stand_in_the_order_of_the_request() -> None:
         {"name": "my_name", "event_id": "7"},
     ]
     admission = admitted(*events)
-    assert [(r.event_id, r.status, r.code, r.name) for r in admission.results] == [
-        ("1", "accepted", None, "purchase"),
+    assert [
+        (result.event_id, result.status, result.code, outcome.name)
+        for result, outcome in zip(admission.results, admission.outcomes, strict=True)
+    ] == [
+        ("1", "accepted", None, ""),
         ("2", "dropped", "no_consent", "page_view"),
         (None, "refused", "wrong_type", "(unreadable)"),
         ("4", "refused", "not_allowed", "purchase"),
         ("5", "refused", "too_old", "purchase"),
-        ("6", "accepted", None, "purchase"),
+        ("6", "accepted", None, ""),
         ("7", "dropped", "no_consent", "(custom)"),
     ]
     assert [record_of(admission, n).event_id for n in range(2)] == ["1", "6"]
 
 
 def test_consent_is_counted_by_rule_and_outcome() -> None:
-    results = admitted(purchase(), purchase(consent={}), PAGE_VIEW | {"consent": {}}).results
-    assert [(result.rule, result.outcome) for result in results] == [
+    outcomes = admitted(purchase(), purchase(consent={}), PAGE_VIEW | {"consent": {}}).outcomes
+    assert [(outcome.rule, outcome.kept) for outcome in outcomes] == [
         ("consented", "whole"),
         ("accounting", "stripped"),
         ("rest", "dropped"),
@@ -277,4 +280,4 @@ def test_the_day_of_receipt_is_the_site_s(received_at: str, day: int) -> None:
 
 
 def test_an_empty_batch_is_admitted_as_nothing() -> None:
-    assert admit(claims(), RECEIPT, source()) == Admission([], [])
+    assert admit(claims(), RECEIPT, source()) == Admission([], [], [])

@@ -1,0 +1,52 @@
+"""Who calls, and from where: what the head of a request says."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from aiohttp import web
+
+from collector.answer import Headers
+from collector.observe import Network, Receipt, client_address, truncated
+from collector.source import Source, Sources
+
+_MAX_USER_AGENT = 1000
+_VARY: Headers = (("Vary", "Origin"),)
+
+
+def source_of(request: web.Request, sources: Sources) -> Source | None:
+    """Give the source whose key a request carries, if it carries a known one."""
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and key:
+        return sources.find(key.strip())
+    source = sources.find(request.query.get("key", ""))
+    # A secret in a URL stands in logs and histories: a server key is not taken from there.
+    return source if source is not None and source.channel == "browser" else None
+
+
+def cors(request: web.Request, source: Source) -> Headers | None:
+    """Give what a page needs to read the answer, or nothing when it may not even send."""
+    origin = request.headers.get("Origin")
+    if origin is None:  # not a page: an app, a server, a command line
+        return _VARY
+    if origin.lower() not in source.origins:
+        return None
+    return (
+        ("Access-Control-Allow-Origin", origin),
+        ("Access-Control-Expose-Headers", "Retry-After"),
+        *_VARY,
+    )
+
+
+def receipt_of(request: web.Request, trusted: Sequence[Network], now_ms: int) -> Receipt:
+    """Give what is observed about a request, reduced to what may be kept."""
+    address = request.remote or ""
+    if trusted:
+        forwarded = ",".join(request.headers.getall("X-Forwarded-For", ()))
+        address = client_address(address, forwarded, trusted)
+    return Receipt(now_ms, truncated(address), _readable(request.headers.get("User-Agent", "")))
+
+
+@lru_cache(maxsize=4096)
+def _readable(header: str) -> str:
+    """Give the text of a header whose bytes may not be UTF-8; what is not becomes U+FFFD."""
+    return header.encode("utf-8", "surrogateescape").decode("utf-8", "replace")[:_MAX_USER_AGENT]

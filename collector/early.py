@@ -1,0 +1,89 @@
+"""What is answered before the application is asked: too much is under way, or it is no request."""
+
+import random
+from collections.abc import Mapping
+from typing import get_args
+
+import orjson
+from aiohttp import web
+from aiohttp.http import RawRequestMessage
+
+from collector.pressure import Pressure, Why
+from collector.source import Sources
+from spine.codes import CODES
+from spine.metrics import Metrics
+
+_RETRY_AFTER_S = ("1", "2", "3")
+_OVERLOADED = orjson.dumps(
+    {"code": "overloaded", "meaning": CODES["overloaded"].meaning, "detail": "send it again"}
+)
+
+
+def retry_after() -> str:
+    """Give when to come again; not the same for all, or all come at once."""
+    return random.choice(_RETRY_AFTER_S)  # noqa: S311 - to spread, not to hide
+
+
+def comes_again(headers: Mapping[str, str]) -> bool:
+    """Say whether a sender that is turned away is of the kind that sends again.
+
+    SDKs and servers do, and they send a key in a header; a beacon cannot set headers."""
+    return "Authorization" in headers
+
+
+class Early:
+    """Turns requests away while too much is under way, and counts them."""
+
+    def __init__(self, sources: Sources, pressure: Pressure, metrics: Metrics) -> None:
+        self._sources = sources
+        self._pressure = pressure
+        self._requests = metrics.requests
+        self._answered = metrics.requests.labels("events", "503")
+        self._shed = {
+            (why, again): metrics.shed.labels(why, "retrying" if again else "beacon")
+            for why in get_args(Why)
+            for again in (True, False)
+        }
+
+    def why_not(self, headers: Mapping[str, str]) -> Why | None:
+        """Say why a request is turned away, or nothing when it is let in."""
+        again = comes_again(headers)
+        why = self._pressure.why_not(comes_again=again)
+        if why is not None:
+            self._shed[why, again].inc()
+        return why
+
+    def turned_away(self, message: RawRequestMessage, last: bool) -> bytes | None:
+        """Give the whole answer to a request that is turned away, for the cheap cases: events that
+        will be sent again. Beacons are for the application, as they are mostly let in."""
+        headers = message.headers
+        why = self._pressure.why_not(comes_again=True)
+        if why is None or message.method != "POST":
+            return None
+        origin = headers.get("Origin")
+        if not comes_again(headers) or not (origin is None or self._sources.any_allows(origin)):
+            return None
+        self._shed[why, True].inc()
+        self._answered.inc()
+        return _answer(origin, last=last)
+
+    def unreadable(self, code: str) -> web.Response:
+        """Make the answer to what is no HTTP request; nothing of it is repeated."""
+        known = CODES[code]
+        status = known.http_status or 400
+        self._requests.labels("other", str(status)).inc()
+        body = orjson.dumps({"code": code, "meaning": known.meaning, "detail": "no HTTP request"})
+        return web.Response(status=status, body=body, content_type="application/json")
+
+
+def _answer(origin: str | None, *, last: bool) -> bytes:
+    head = (
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(_OVERLOADED)}\r\nRetry-After: {retry_after()}\r\nVary: Origin\r\n"
+    )
+    if origin is not None:
+        head += f"Access-Control-Allow-Origin: {origin}\r\n"
+        head += "Access-Control-Expose-Headers: Retry-After\r\n"
+    if last:
+        head += "Connection: close\r\n"
+    return f"{head}\r\n".encode() + _OVERLOADED
