@@ -62,6 +62,13 @@ class Admission(NamedTuple):
     outcomes: list[Outcome]
     admitted: list[Entry]
 
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes go to the log."""
+        if len(self.admitted) == 1:  # as with every single event
+            return len(self.admitted[0].value)
+        return sum([len(value) for _, value in self.admitted])
+
 
 class _Arrival(NamedTuple):
     """What the events of a request have in common.

@@ -23,7 +23,7 @@ from collector.admit import Admission, admit
 from collector.answer import JSON, Answer, Headers, said
 from collector.caller import cors, receipt_of, source_of
 from collector.connections import Bounds, Runner, Server, Words, came_at, within_descriptors
-from collector.counting import Counts
+from collector.counting import count
 from collector.decode import Unreadable, decode
 from collector.early import Early, retry_after
 from collector.quota import Strangers
@@ -54,7 +54,7 @@ class Collector:
     ) -> None:
         self._log = log
         self._sources = sources
-        self._counts = Counts(tallies, metrics)
+        self._tallies = tallies
         self._settings = settings
         self._metrics = metrics
         self._now_ms = now_ms
@@ -126,7 +126,7 @@ class Collector:
                 "Access-Control-Allow-Headers": "Authorization, Content-Type, Content-Encoding",
                 "Access-Control-Max-Age": str(_PREFLIGHT_AGE_S),
             }
-        self._counts.answered("preflight", 204)
+        self._metrics.requests.by["preflight", "204"] += 1
         return web.Response(status=204, headers=headers)
 
     async def post_events(self, request: web.Request) -> web.StreamResponse:
@@ -141,7 +141,10 @@ class Collector:
             )
         self._pressure.waited(came_at(request))
         try:
-            answer = self._not_now(request, source) or await self._take(request, source)
+            answer = None
+            if self._pressure.tight or source.quota:
+                answer = self._not_now(request, source)
+            answer = answer or await self._take(request, source)
         except Unavailable as trouble:  # why, is for /readyz: the public need not know our insides
             self._metrics.append_failures.inc()
             wait_s = str(max(1, round(trouble.retry_after_s)))
@@ -199,15 +202,15 @@ class Collector:
         receipt = receipt_of(request, self._trusted, self._now_ms())
         admission = admit(claims, receipt, source)
         await self._append(admission)
-        self._counts.admitted(source, receipt, claims, admission)
+        count(source, receipt, claims, admission, self._tallies, self._metrics)
         reach("before the answer")
-        self._counts.answered("events", 202)
+        self._metrics.requests.by["events", "202"] += 1
         return Answer(202, said(admission), JSON)
 
     async def _append(self, admission: Admission) -> None:
         if not admission.admitted:
             return
-        size = sum(len(entry.value) for entry in admission.admitted)
+        size = admission.size_bytes
         self._pressure.bytes += size
         started = time.perf_counter()
         try:
@@ -221,7 +224,7 @@ class Collector:
     ) -> Answer:
         known = CODES[code]
         status = known.http_status or 400
-        self._counts.answered(route, status)
+        self._metrics.requests.by[route, str(status)] += 1
         said_of_it = orjson.dumps({"code": code, "meaning": known.meaning, "detail": detail})
         return Answer(status, said_of_it, JSON + headers)
 

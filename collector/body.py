@@ -18,11 +18,13 @@ async def read(
     """Give the body, unpacked, of at most `max_bytes` both as sent and as unpacked.
 
     Shape: what is arriving counts as pressure; what is given is for the caller to count."""
-    if request.headers.get("Content-Type") and request.content_type not in _ACCEPTED_TYPES:
+    headers = request.headers
+    sent_as = headers.get("Content-Type")
+    if sent_as and sent_as not in _ACCEPTED_TYPES and request.content_type not in _ACCEPTED_TYPES:
         return Unreadable("unsupported_type", "send application/json or text/plain")
     encoding = _IDENTITY
-    if "Content-Encoding" in request.headers:
-        encoding = ",".join(request.headers.getall("Content-Encoding")).strip().lower()
+    if "Content-Encoding" in headers:
+        encoding = ",".join(headers.getall("Content-Encoding")).strip().lower()
     if encoding != _IDENTITY and not knows(encoding):
         return Unreadable("unsupported_encoding", "send the body as it is, or in one encoding")
     body = await _read(request, max_bytes, timeout_s, pressure)
@@ -34,9 +36,8 @@ async def read(
 async def _read(
     request: web.BaseRequest, max_bytes: int, timeout_s: float, pressure: Pressure
 ) -> bytes | Unreadable:
-    too_large = Unreadable("body_too_large", f"a body may have {max_bytes} bytes")
     if (request.content_length or 0) > max_bytes:
-        return too_large
+        return _too_large(max_bytes)
     content = request.content
     try:
         if content.is_eof():  # it has come with its head, as small bodies do
@@ -48,7 +49,11 @@ async def _read(
         return Unreadable("slow_request", "the body did not arrive in time")
     except web.RequestPayloadError:
         return Unreadable("unreadable_body", "the body is not sent as HTTP sends it")
-    return body if len(body) <= max_bytes else too_large
+    return body if len(body) <= max_bytes else _too_large(max_bytes)
+
+
+def _too_large(max_bytes: int) -> Unreadable:
+    return Unreadable("body_too_large", f"a body may have {max_bytes} bytes")
 
 
 async def _arriving(request: web.BaseRequest, max_bytes: int, pressure: Pressure) -> bytes:

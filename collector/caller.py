@@ -15,9 +15,9 @@ _VARY: Headers = (("Vary", "Origin"),)
 
 def source_of(request: web.Request, sources: Sources) -> Source | None:
     """Give the source whose key a request carries, if it carries a known one."""
-    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and key:
-        return sources.find(key.strip())
+    told = request.headers.get("Authorization", "")
+    if told[:7].lower() == "bearer " and (key := told[7:].strip()):
+        return sources.find(key)
     source = sources.find(request.query.get("key", ""))
     # A secret in a URL stands in logs and histories: a server key is not taken from there.
     return source if source is not None and source.channel == "browser" else None

@@ -38,7 +38,6 @@ class Early:
         self._sources = sources
         self._pressure = pressure
         self._requests = metrics.requests
-        self._answered = metrics.requests.labels("events", "503")
         self._shed = {
             (why, again): metrics.shed.labels(why, "retrying" if again else "beacon")
             for why in get_args(Why)
@@ -64,14 +63,14 @@ class Early:
         if not comes_again(headers) or not (origin is None or self._sources.any_allows(origin)):
             return None
         self._shed[why, True].inc()
-        self._answered.inc()
+        self._requests.by["events", "503"] += 1
         return _answer(origin, last=last)
 
     def unreadable(self, code: str) -> web.Response:
         """Make the answer to what is no HTTP request; nothing of it is repeated."""
         known = CODES[code]
         status = known.http_status or 400
-        self._requests.labels("other", str(status)).inc()
+        self._requests.by["other", str(status)] += 1
         body = orjson.dumps({"code": code, "meaning": known.meaning, "detail": "no HTTP request"})
         return web.Response(status=status, body=body, content_type="application/json")
 

@@ -38,6 +38,7 @@ class Sources:
 
     def __init__(self, sites: Mapping[str, SiteSettings]) -> None:
         self._by_digest: dict[bytes, Source] = {}
+        self._met: dict[str, Source] = {}
         self._origins: set[str] = set()
         for name, site in sites.items():
             rules = load(site.consent)
@@ -59,7 +60,13 @@ class Sources:
 
     def find(self, key: str) -> Source | None:
         """Give the source of a key, or nothing."""
-        return self._by_digest.get(sha256(key.encode("utf-8", "surrogateescape")).digest())
+        source = self._met.get(key)
+        if source is None:
+            digest = sha256(key.encode("utf-8", "surrogateescape")).digest()
+            source = self._by_digest.get(digest)
+            if source is not None:  # only what is known is kept: there are as many as keys
+                self._met[key] = source
+        return source
 
     def any_allows(self, origin: str) -> bool:
         """Say whether some site has this origin: all a preflight without a key can be asked."""

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from spine.counted import Counted, Measured
+
 _LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _ROW_LATENCY_S = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
 _SKEW_S = (-86_400.0, -3_600.0, -60.0, -5.0, -1.0, 0.0, 1.0, 5.0, 60.0, 3_600.0, 86_400.0)
@@ -19,20 +21,20 @@ class Metrics:
 
     def __init__(self, version: str) -> None:
         self.registry = CollectorRegistry()
-        self.requests = self._counter(
+        self.requests = self._counted(
             "requests", "Answers of the public listener.", ["route", "status"]
         )
-        self.events = self._counter(
+        self.events = self._counted(
             "events",
             "Events by what the collector answered; code is empty where there was nothing to say.",
             ["site", "status", "code"],
         )
-        self.consent_decisions = self._counter(
+        self.consent_decisions = self._counted(
             "consent_decisions",
             "Consent decisions by rule and outcome (whole, stripped, dropped).",
             ["site", "rule", "outcome"],
         )
-        self.append_seconds = self._histogram(
+        self.append_seconds = self._measured(
             "append_seconds", "Time until the log had the events of a request.", _LATENCY_S
         )
         self.append_failures = self._counter("append_failures", "Appends the log did not take.")
@@ -106,6 +108,12 @@ class Metrics:
 
     def _counter(self, name: str, meaning: str, labels: Sequence[str] = ()) -> Counter:
         return Counter(f"beleg_{name}", meaning, labels, registry=self.registry)
+
+    def _counted(self, name: str, meaning: str, labels: Sequence[str]) -> Counted:
+        return Counted(f"beleg_{name}", meaning, labels, self.registry)
+
+    def _measured(self, name: str, meaning: str, bounds: Sequence[float]) -> Measured:
+        return Measured(f"beleg_{name}", meaning, bounds, self.registry)
 
     def _gauge(self, name: str, meaning: str, labels: Sequence[str] = ()) -> Gauge:
         return Gauge(f"beleg_{name}", meaning, labels, registry=self.registry)

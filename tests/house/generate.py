@@ -12,11 +12,12 @@ from typing import Any, get_args, get_type_hints
 
 import click
 import msgspec
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
 
 from beleg.__main__ import cli
 from consent_rules.rules import Rules, load
 from spine.codes import CODES
+from spine.counted import Counted, Measured
 from spine.metrics import Metrics
 from spine.settings import Settings, SiteSettings
 
@@ -128,13 +129,20 @@ _EXAMPLE_SITE = {
 def metrics() -> str:
     rows = []
     for name, metric in sorted(vars(Metrics("0")).items()):
-        if isinstance(metric, Counter | Gauge | Histogram):
+        family: Metric
+        if isinstance(metric, Counted | Measured):
+            (family,) = metric.collect()
+            names = metric.labels
+        elif isinstance(metric, Counter | Gauge | Histogram):
             (family,) = metric.describe()
-            suffix = "_total" if family.type == "counter" else ""
-            labels = ", ".join(f"`{label}`" for label in metric._labelnames) or "–"
-            rows.append((f"`{family.name}{suffix}`", family.type, labels, family.documentation))
-        elif not isinstance(metric, CollectorRegistry):
+            names = metric._labelnames
+        elif isinstance(metric, CollectorRegistry):
+            continue
+        else:
             raise AssertionError(f"{name} is no metric")
+        suffix = "_total" if family.type == "counter" else ""
+        labels = ", ".join(f"`{label}`" for label in names) or "–"
+        rows.append((f"`{family.name}{suffix}`", family.type, labels, family.documentation))
     rows.append(("`beleg_build_info`", "gauge", "`version`", "Always 1; the version is the label."))
     return table(("name", "type", "labels", "meaning"), rows)
 
