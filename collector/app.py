@@ -97,7 +97,7 @@ class Collector:
         app.router.add_post("/v1/events", self.post_events, expect_handler=_when_it_is_read)
         app.router.add_options("/v1/events", self.preflight)
         app.router.add_route("*", "/v1/events", self.wrong_method)
-        app.router.add_route("*", "/{path:.*}", self.nothing_here)
+        app.router.add_route("*", "/{path:(?s:.*)}", self.nothing_here)
         return app
 
     async def nothing_here(self, _: web.Request) -> web.Response:
