@@ -21,11 +21,12 @@ from aiohttp import web
 
 from collector import body, pressure
 from collector.admit import Admission, admit, day_of
-from collector.connections import Bounds, Runner, Server, Words, came_at, within_descriptors
+from collector.connections import Bounds, Server, Words, came_at
 from collector.decode import Claims, Unreadable, decode
 from collector.early import Early, retry_after
 from collector.observe import Receipt, client_address, truncated
 from collector.quota import Strangers
+from collector.runner import Runner, within_descriptors
 from collector.source import Source, Sources
 from collector.tally import Tallies
 from spine.codes import CODES
