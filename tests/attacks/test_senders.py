@@ -122,10 +122,9 @@ async def test_names_and_visitors_without_end_make_no_metric_and_no_tally_of_the
         )
 
 
-def test_a_million_addresses_do_not_grow_what_is_remembered() -> None:
-    for number in range(1_000_000):
-        if number < 20_000:  # each costs some microseconds; the bound is reached long before
-            truncated(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
+def test_addresses_without_end_do_not_grow_what_is_remembered() -> None:
+    for number in range(20_000):
+        truncated(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
     assert truncated.cache_info().currsize <= 8192
 
 
