@@ -146,6 +146,21 @@ async def test_a_body_that_is_not_what_it_says_is_refused_in_time(
         assert front.counted("in_flight_bytes") == 0
 
 
+async def test_a_chunk_that_is_none_in_the_middle_of_a_body_ends_it_in_time(
+    tmp_path: Path,
+) -> None:
+    async with door(tmp_path, body_timeout_s=1) as front:
+        wire = await connect(front.port)
+        await wire.send(head(CHUNKED) + b"3\r\nabc\r\n")
+        while front.counted("in_flight_bytes") < 3:
+            await asyncio.sleep(0.001)
+        await wire.send(b"zz\r\nabc")
+        answer = await wire.reply()
+        assert (answer.status, answer.code) == (408, "slow_request")
+        assert await wire.ended() == b""
+        assert front.counted("in_flight_requests") == front.counted("in_flight_bytes") == 0
+
+
 async def test_what_is_behind_a_body_is_another_request(tmp_path: Path) -> None:
     async with door(tmp_path) as front:
         wire = await connect(front.port)

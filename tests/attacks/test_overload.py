@@ -178,7 +178,9 @@ async def test_after_so_many_requests_a_connection_is_closed_and_says_so(tmp_pat
     async with door(tmp_path, max_requests_per_connection=8) as front:
         wire = await connect(front.port)
         answers: list[Reply] = []
-        while not answers or answers[-1].headers.get("connection") != "close":
+        while len(answers) < 20 and (
+            not answers or answers[-1].headers.get("connection") != "close"
+        ):
             await wire.send(request())
             answers.append(await wire.reply())
         assert 6 <= len(answers) <= 8
