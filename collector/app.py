@@ -22,11 +22,12 @@ from collector import body, pressure
 from collector.admit import Admission, admit
 from collector.answer import JSON, Answer, Headers, said
 from collector.caller import cors, receipt_of, source_of
-from collector.connections import Bounds, Runner, Server, Words, came_at, within_descriptors
+from collector.connections import Bounds, Server, Words, came_at
 from collector.counting import count
 from collector.decode import Unreadable, decode
 from collector.early import Early, retry_after
 from collector.quota import Strangers
+from collector.runner import Runner, within_descriptors
 from collector.source import Source, Sources
 from collector.tally import Tallies
 from spine.codes import CODES
@@ -97,7 +98,7 @@ class Collector:
         app.router.add_post("/v1/events", self.post_events, expect_handler=_when_it_is_read)
         app.router.add_options("/v1/events", self.preflight)
         app.router.add_route("*", "/v1/events", self.wrong_method)
-        app.router.add_route("*", "/{path:.*}", self.nothing_here)
+        app.router.add_route("*", "/{path:(?s:.*)}", self.nothing_here)
         return app
 
     async def nothing_here(self, _: web.Request) -> web.StreamResponse:

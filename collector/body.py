@@ -47,7 +47,7 @@ async def _read(
                 body = await _arriving(request, max_bytes, pressure)
     except (TimeoutError, ConnectionError):  # the client may have gone: then it is counted only
         return Unreadable("slow_request", "the body did not arrive in time")
-    except web.RequestPayloadError:
+    except web.RequestPayloadError:  # said by aiohttp's parser in Python only
         return Unreadable("unreadable_body", "the body is not sent as HTTP sends it")
     return body if len(body) <= max_bytes else _too_large(max_bytes)
 

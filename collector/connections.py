@@ -14,7 +14,6 @@ and its connection, in one place that every request passes:
 
 import asyncio
 import random
-import resource
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -297,30 +296,3 @@ class _Entrance:
         self.message_consumed()
         self._connection.answer_early(answer, last=last)
         return True
-
-
-def within_descriptors(connections: int) -> int:
-    """Give how many connections there may be, so that a quarter of the process's files is left for
-    others; where the system allows it the process is given more files first."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections * 4 // 3 + 1
-    if soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return min(connections, soft * 3 // 4)
-
-
-class Runner(web.AppRunner):
-    """Runs an application on connections within bounds."""
-
-    def __init__(
-        self,
-        app: web.Application,
-        made: Callable[[web.Server], Server],
-        shutdown_timeout: float,
-    ) -> None:
-        super().__init__(app, access_log=None, shutdown_timeout=shutdown_timeout)
-        self._made = made
-
-    async def _make_server(self) -> web.Server:
-        return self._made(await super()._make_server())

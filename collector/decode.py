@@ -56,8 +56,11 @@ _right_batch = msgspec.json.Decoder(_RightBatch)
 _event = msgspec.json.Decoder(Event)
 _MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+# All that is no lone half goes in one match, or escapes without end would take a call each.
 _ESCAPES = re.compile(
-    rb"\\(?:u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}|(u[dD][89a-fA-F][\da-fA-F]{2})|.)"
+    rb"(?:[^\\]++|\\[^u]|\\u(?![dD][89a-fA-F][\da-fA-F]{2})"
+    rb"|\\u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2})++"
+    rb"|(\\u[dD][89a-fA-F][\da-fA-F]{2})"
 )
 
 
@@ -67,15 +70,20 @@ def decode(body: bytes, max_events: int) -> Claims | Unreadable:
         body = _ESCAPES.sub(_whole_character, body)
     try:
         try:
-            claims = _decode_right(body)
+            claims: Claims | Unreadable = _decode_right(body)
         except msgspec.ValidationError:
-            claims = _decode_each(body)
+            claims = _decode_each(body, max_events)
     except _MALFORMED as error:
         return Unreadable("unreadable_body", _readable(error))
-    if len(claims.events) > max_events:
-        detail = f"{len(claims.events)} events; a request may carry {max_events}"
-        return Unreadable("too_many_events", detail)
-    return claims
+    if isinstance(claims, Unreadable):
+        return claims
+    return _too_many(claims.events, max_events) or claims
+
+
+def _too_many(events: Sequence[object], max_events: int) -> Unreadable | None:
+    if len(events) <= max_events:
+        return None
+    return Unreadable("too_many_events", f"{len(events)} events; a request may carry {max_events}")
 
 
 def _decode_right(body: bytes) -> Claims:
@@ -87,11 +95,13 @@ def _decode_right(body: bytes) -> Claims:
         return Claims([_checked(event) for event in batch.events], batch.sent_at)
 
 
-def _decode_each(body: bytes) -> Claims:
+def _decode_each(body: bytes, max_events: int) -> Claims | Unreadable:
     """Read the events one by one, so that a bad one does not fail its neighbours."""
     if _probe.decode(body).events is msgspec.UNSET:
         return Claims([_decode_event(body)], None)
     batch = _batch.decode(body)
+    if (too_many := _too_many(batch.events, max_events)) is not None:
+        return too_many
     return Claims([_decode_event(raw) for raw in batch.events], batch.sent_at)
 
 

@@ -23,7 +23,7 @@ class Bucket:
         """Give how long to wait until something may be taken: 0 when it may be now."""
         self._level = min(self._most, self._level + (now - self._at) * self._rate)
         self._at = now
-        return 0.0 if self._level > 0 else -self._level / self._rate + 1 / self._rate
+        return 0.0 if self._level >= 1 else (1 - self._level) / self._rate
 
     def take(self, tokens: int) -> None:
         """Take tokens, whether or not they are there."""

@@ -95,6 +95,7 @@ class Door:
     tallies: Tallies
     metrics: Metrics
     client: aiohttp.ClientSession
+    collector: Collector
     url: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -178,7 +179,7 @@ async def door(
     timeout = aiohttp.ClientTimeout(total=20)
     try:
         async with aiohttp.ClientSession(timeout=timeout, auto_decompress=False) as client:
-            yield Door(port, log, tallies, metrics, client)
+            yield Door(port, log, tallies, metrics, client, collector)
     finally:
         await listener.close()
         await embedded.close()

@@ -36,8 +36,14 @@ server_keys = ["{SERVER_KEY}"]
 class Process:
     """A running `beleg` command; its log lines are read so that its pipe never fills."""
 
-    def __init__(self, config: Path, *arguments: str, env: Mapping[str, str] | None = None) -> None:
-        command = [sys.executable, "-m", "beleg", "--config", str(config), *arguments]
+    def __init__(
+        self,
+        config: Path,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        under: tuple[str, ...] = (),
+    ) -> None:
+        command = [*under, sys.executable, "-m", "beleg", "--config", str(config), *arguments]
         self.popen = subprocess.Popen(
             command, stderr=subprocess.PIPE, text=True, env={**os.environ, **(env or {})}
         )

@@ -72,7 +72,7 @@ def test_a_body_is_unpacked_up_to_its_bound(encoding: str, pack: Callable[[bytes
 def test_a_bomb_costs_no_more_than_a_body_of_the_allowed_size(
     encoding: str, pack: Callable[[bytes], bytes]
 ) -> None:
-    bomb = pack(bytes(50_000_000))
+    bomb = pack(bytes(8_000_000))
     began_at = time.process_time()
     assert refused(bomb, encoding, 1_048_576) == "body_too_large"
     assert time.process_time() - began_at < 0.1  # a few milliseconds where nothing else runs

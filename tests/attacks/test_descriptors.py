@@ -1,0 +1,59 @@
+"""A crowd of connections: a process keeps the files it needs, does not spin, and recovers."""
+
+import json
+import os
+import socket
+import time
+import urllib.request
+from pathlib import Path
+
+from tests.attacks.wire import BODY
+from tests.flow.houses import BROWSER_KEY, SITE, Process
+
+FILES = 512
+
+
+def accepted(address: str) -> bool:
+    asked = urllib.request.Request(
+        f"http://{address}/v1/events",
+        BODY,
+        {"Authorization": f"Bearer {BROWSER_KEY}", "Content-Type": "text/plain"},
+    )
+    try:
+        with urllib.request.urlopen(asked, timeout=5) as answer:
+            return bool(json.load(answer)["accepted"] == 1)
+    except OSError:
+        return False
+
+
+def cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_crowd_does_not_take_the_files_that_the_log_and_the_store_need(tmp_path: Path) -> None:
+    config = tmp_path / "beleg.toml"
+    config.write_text(
+        f'data_dir = "{tmp_path}/data"\n[collector]\nlisten = "127.0.0.1:0"\n'
+        f'[admin]\nlisten = "127.0.0.1:0"\n[store]\nlisten = ""\n{SITE}'
+    )
+    process = Process(config, "run", under=("prlimit", f"--nofile={FILES}"))
+    try:
+        address = str(process.ready(60)["collector"])
+        host, port = address.split(":")
+        pid = process.popen.pid
+        assert accepted(address)
+        crowd = [socket.create_connection((host, int(port))) for _ in range(FILES + 100)]
+        used_s, began_at = cpu_s(pid), time.monotonic()
+        time.sleep(2)  # nobody who waits can tell how busy it is
+        share = (cpu_s(pid) - used_s) / (time.monotonic() - began_at)
+        assert not accepted(address)  # full: one more is closed at once
+        for one in crowd:
+            one.close()
+        until = time.monotonic() + 60
+        while not accepted(address):
+            assert time.monotonic() < until
+        assert share < 0.8  # it does not spin; the processor beside it has work of its own
+        assert process.end() == 0
+    finally:
+        process.popen.kill()
