@@ -1,0 +1,71 @@
+"""Which settings make sense together: what is well-typed and still refused."""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from spine.currencies import CURRENCIES
+from spine.errors import Misconfigured
+from spine.settings import Settings, SiteSettings, address, key_digest
+
+_SITE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_ORIGIN = re.compile(r"https?://[^/?#\s]+")
+_KEY_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def check(settings: Settings) -> None:
+    """Refuse settings that are well-typed but make no sense. Raises: Misconfigured."""
+    for key, value in (
+        ("collector.listen", settings.collector.listen),
+        ("admin.listen", settings.admin.listen),
+        ("store.listen", settings.store.listen or "127.0.0.1:0"),
+    ):
+        address(key, value)
+    for network in settings.collector.trusted_proxies:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            raise Misconfigured("collector.trusted_proxies", str(error)) from error
+    if settings.log.url != "embedded" and not settings.log.url.startswith("kafka://"):
+        raise Misconfigured("log.url", 'must be "embedded" or "kafka://host:port,…"')
+    if settings.store.url != "embedded" and not settings.store.url.startswith(
+        ("clickhouse://", "clickhouses://")
+    ):
+        raise Misconfigured("store.url", 'must be "embedded" or "clickhouse://host:port/database"')
+    if (settings.log.url == "embedded") != (settings.store.url == "embedded"):
+        raise Misconfigured(
+            "store.url", "log and store are both embedded, or Kafka and ClickHouse: nothing between"
+        )
+    _check_sites(settings.sites)
+
+
+def _check_sites(sites: Mapping[str, SiteSettings]) -> None:
+    owners: dict[bytes, str] = {}
+    for name, site in sites.items():
+        if not _SITE_NAME.fullmatch(name):
+            raise Misconfigured(f"sites.{name}", "a site's name is letters, digits, '-' and '_'")
+        if site.currency not in CURRENCIES:
+            raise Misconfigured(f"sites.{name}.currency", "is not a current ISO 4217 code")
+        try:
+            ZoneInfo(site.timezone)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise Misconfigured(f"sites.{name}.timezone", "is not a known time zone") from error
+        for origin in site.origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise Misconfigured(
+                    f"sites.{name}.origins", f'"{origin}" is not like "https://shop.example"'
+                )
+        _check_keys(name, site, owners)
+
+
+def _check_keys(name: str, site: SiteSettings, owners: dict[bytes, str]) -> None:
+    for key in (*site.browser_keys, *site.server_keys):
+        if len(key) < 8:
+            raise Misconfigured(f"sites.{name}", "a key needs at least 8 characters")
+        if key.startswith("sha256:") and not _KEY_DIGEST.fullmatch(key):
+            raise Misconfigured(f"sites.{name}", "a key's sha256: needs 64 hexadecimal digits")
+        digest = key_digest(key)
+        if digest in owners:
+            raise Misconfigured(f"sites.{name}", f"a key of it is also in sites.{owners[digest]}")
+        owners[digest] = name
