@@ -55,7 +55,7 @@ async def opened_books(settings: Settings) -> AsyncIterator[Store]:
             raise Misconfigured(
                 "store.listen", "`beleg run` is running without a read endpoint: set store.listen"
             )
-        store = await Store.ask(running["store"])
+        store = await Store.ask(running["store"], running.get("ticket", ""))
     elif not (data_dir / "store").exists():
         raise Misconfigured("data_dir", f"{data_dir} has no store yet: start `beleg run` first")
     else:

@@ -3,7 +3,8 @@
 Read-only in `beleg run`, beside the handles that land and derive; writable in a process of its own,
 where it stands in for a ClickHouse server (`python -m reports.endpoint DIR --writable`).
 
-Not offered: sessions, external data, ClickHouse's own block compression, users and passwords.
+Where a token is set it is the password, whatever the user's name. Not offered: sessions, external
+data, ClickHouse's own block compression, users.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import ipaddress
 import signal
 import sys
 import uuid
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,9 +21,11 @@ import orjson
 from aiohttp import web
 
 from reports.engine import Answer, Engine, Limits, Question
-from reports.question import packed, read_question
+from reports.question import packed, password, read_question
 from reports.statement import Failure
+from spine.access import fits, is_loopback
 from spine.errors import Misconfigured
+from spine.settings import address
 
 DATABASE = "beleg"
 # Source: ClickHouse, src/Server/HTTP/exceptionCodeToHTTPStatus.cpp; 202 is ours, 500 there:
@@ -31,6 +35,8 @@ _STATUS = {
     **dict.fromkeys((46, 47, 50, 56, 60, 63, 73, 78, 81, 106, 115, 336), 404),
     167: 400,
     168: 400,
+    194: 401,
+    516: 403,
     48: 501,
     159: 408,
     202: 503,
@@ -53,12 +59,16 @@ _TYPES = (
 class Endpoint:
     """A listening endpoint; `address` is where it listens, with the real port."""
 
-    def __init__(self, engine: Engine, limits: Limits, *, local_only: bool) -> None:
+    def __init__(
+        self, engine: Engine, limits: Limits, *, local_only: bool, tokens: Sequence[str]
+    ) -> None:
         """Take over an open engine; `listen` makes it reachable, `close` closes both."""
         self.address: tuple[str, int] = ("", 0)
         self._engine = engine
         self._limits = limits
         self._local_only = local_only
+        self._tokens = tokens
+        self._asking = 0
         self._turns = asyncio.Semaphore(limits.handles)
         self._threads = ThreadPoolExecutor(limits.handles, thread_name_prefix="reader")
         self._runner: web.AppRunner | None = None
@@ -90,24 +100,55 @@ class Endpoint:
 
     async def _answer(self, request: web.Request) -> web.Response:
         query_id = request.query.get("query_id") or str(uuid.uuid4())
-        if self._local_only and not _is_local(request.host):
-            return self._failed(Failure(497, "Host is not this machine. (ACCESS_DENIED)"), query_id)
-        question = await read_question(request, self._limits.max_body_bytes)
-        if isinstance(question, Failure):
-            return self._failed(question, query_id)
-        if not question.statement and request.method == "GET":
-            return await _ok(request)
-        answer = await self._ask(question)
+        objection = self._object(request)
+        if objection is not None:
+            return self._failed(objection, query_id)
+        self._asking += 1
+        try:
+            question = await self._read(request)
+            if isinstance(question, Failure):
+                return self._failed(question, query_id)
+            if not question.statement and request.method == "GET":
+                return await _ok(request)
+            answer = await self._ask(question)
+        finally:
+            self._asking -= 1
         if isinstance(answer, Failure):
             return self._failed(answer, query_id)
         return self._answered(answer, request, query_id)
+
+    def _object(self, request: web.Request) -> Failure | None:
+        """Say why a request is not even read."""
+        if self._local_only and not _is_local(request.host):
+            return Failure(497, "Host is not this machine. (ACCESS_DENIED)")
+        if _is_of_a_page(request):
+            return Failure(497, "Web pages are not answered. (ACCESS_DENIED)")
+        if self._tokens and (wrong := self._wrong_password(password(request))) is not None:
+            return wrong
+        if self._asking >= self._limits.handles + self._limits.waiting:
+            return _too_many()
+        return None
+
+    def _wrong_password(self, given: str | None) -> Failure | None:
+        if given is None:
+            return Failure(194, "The password is store.token. (REQUIRED_PASSWORD)")
+        if any(fits(given, token) for token in self._tokens):
+            return None
+        return Failure(516, "The password is not store.token. (AUTHENTICATION_FAILED)")
+
+    async def _read(self, request: web.Request) -> Question | Failure:
+        try:
+            async with asyncio.timeout(self._limits.body_timeout_s):
+                return await read_question(request, self._limits.max_body_bytes)
+        except TimeoutError:
+            return Failure(209, "The statement did not arrive in time. (SOCKET_TIMEOUT)")
 
     async def _ask(self, question: Question) -> Answer | Failure:
         try:
             async with asyncio.timeout(self._limits.wait_s):
                 await self._turns.acquire()
         except TimeoutError:
-            return Failure(202, "Too many simultaneous queries. (TOO_MANY_SIMULTANEOUS_QUERIES)")
+            return _too_many()
         try:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._threads, self._engine.answer, question)
@@ -135,6 +176,8 @@ class Endpoint:
         status = _STATUS.get(failure.code, 500)
         if status == 503:
             headers["Retry-After"] = "1"
+        if status == 401:
+            headers["WWW-Authenticate"] = 'Basic realm="beleg"'
         text = f"Code: {failure.code}. DB::Exception: {failure.text} {version}\n"
         return web.Response(status=status, text=text, headers=headers)
 
@@ -146,23 +189,29 @@ class Endpoint:
         }
 
 
-async def serve(path: Path, listen: str, limits: Limits, *, writable: bool = False) -> Endpoint:
+async def serve(
+    path: Path,
+    listen: str,
+    limits: Limits,
+    *,
+    writable: bool = False,
+    tokens: Sequence[str] = (),
+) -> Endpoint:
     """Return an endpoint over the chDB directory that answers at `listen`.
 
-    Shape: `listen` is host:port, port 0 is any free one. Raises: Misconfigured, also where a
-    writable endpoint would be reachable from elsewhere."""
-    host, _, port = listen.rpartition(":")
-    if not host or not port.isdecimal():
-        raise Misconfigured("store.listen", f"{listen!r} is not host:port")
-    local = _is_local(listen)
+    Shape: `listen` is host:port, port 0 is any free one; any of `tokens` is a password, without any
+    nobody is asked. Raises: Misconfigured, also where a writable endpoint would be reachable from
+    elsewhere."""
+    host, port = address("store.listen", listen)
+    local = is_loopback(listen)
     if writable and not local:
         raise Misconfigured("--writable", "anyone could write: listen on 127.0.0.1")
     # A stand-in for a server has a server's default; a reader wants what Beleg wrote.
     database = "default" if writable else DATABASE
     engine = await asyncio.to_thread(Engine, path, limits, database=database, writable=writable)
-    endpoint = Endpoint(engine, limits, local_only=local)
+    endpoint = Endpoint(engine, limits, local_only=local, tokens=tokens)
     try:
-        await endpoint.listen(host.strip("[]"), int(port))
+        await endpoint.listen(host, port)
     except Misconfigured:
         await endpoint.close()
         raise
@@ -171,6 +220,17 @@ async def serve(path: Path, listen: str, limits: Limits, *, writable: bool = Fal
 
 async def _ok(_request: web.Request) -> web.Response:
     return web.Response(text="Ok.\n")
+
+
+def _is_of_a_page(request: web.Request) -> bool:
+    """Whether a browser asks for a page: it could not read the answer, but its question would run.
+
+    Source: Fetch Metadata: browsers say `none` for what a user typed, for a page something else."""
+    return "Origin" in request.headers or request.headers.get("Sec-Fetch-Site", "none") != "none"
+
+
+def _too_many() -> Failure:
+    return Failure(202, "Too many simultaneous queries. (TOO_MANY_SIMULTANEOUS_QUERIES)")
 
 
 def _summary(answer: Answer) -> str:

@@ -23,11 +23,13 @@ from reports.statement import READONLY, Failure, Judged, Scope, judge
 class Limits(NamedTuple):
     """What one reader may take from the process that also collects and derives.
 
-    Units: `handles` questions at once, each with `threads` threads; `wait_s` is how long a question
-    waits for its turn. A client may ask for less, never for more."""
+    Units: `handles` questions at once, each with `threads` threads, and `waiting` more, each for
+    `wait_s` at most. A client may ask for less, never for more."""
 
     handles: int = 4
+    waiting: int = 32
     wait_s: float = 10.0
+    body_timeout_s: float = 30.0
     max_execution_time_s: int = 60
     max_memory_bytes: int = 2 * 1024**3
     max_result_rows: int = 1_000_000

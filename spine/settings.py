@@ -49,11 +49,16 @@ class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
 
 
 class AdminSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The listener for operations; it has no password, keep it on loopback."""
+    """The listener for operations."""
 
-    listen: Annotated[str, _says("Address and port of health, metrics, ledger and trace.")] = (
-        "127.0.0.1:9090"
-    )
+    listen: Annotated[
+        str,
+        _says("Address and port of health, metrics, ledger, trace; beyond loopback with a token."),
+    ] = "127.0.0.1:9090"
+    token: Annotated[
+        Secret,
+        _says('Token that all but /healthz and /readyz then need, or "sha256:<hex>" of it.'),
+    ] = Secret("")
 
 
 class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -96,6 +101,10 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     listen: Annotated[
         str, _says("Read-only ClickHouse HTTP endpoint of the embedded store; empty for none.")
     ] = "127.0.0.1:8123"
+    token: Annotated[
+        Secret,
+        _says('Password that the read endpoint then asks for, or "sha256:<hex>" of it.'),
+    ] = Secret("")
     query_memory_bytes: Annotated[
         int, _says("Memory one query through the read endpoint may use.", ge=1 << 24)
     ] = 1 << 30

@@ -5,12 +5,14 @@ import re
 from collections.abc import Mapping
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from spine.access import is_loopback
 from spine.currencies import CURRENCIES
 from spine.errors import Misconfigured
 from spine.settings import Settings, SiteSettings, address, key_digest
 
 _SITE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ORIGIN = re.compile(r"https?://[^/?#\s]+")
+_TOKEN = re.compile(r"[!-~]{16,}")
 _KEY_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -22,6 +24,8 @@ def check(settings: Settings) -> None:
         ("store.listen", settings.store.listen or "127.0.0.1:0"),
     ):
         address(key, value)
+    _check_token("admin", settings.admin.listen, settings.admin.token)
+    _check_token("store", settings.store.listen, settings.store.token)
     for network in settings.collector.trusted_proxies:
         try:
             ipaddress.ip_network(network)
@@ -38,6 +42,20 @@ def check(settings: Settings) -> None:
             "store.url", "log and store are both embedded, or Kafka and ClickHouse: nothing between"
         )
     _check_sites(settings.sites)
+
+
+def _check_token(section: str, listen: str, token: str) -> None:
+    if listen and not token and not is_loopback(listen):
+        raise Misconfigured(
+            f"{section}.listen",
+            f"others can reach {listen}: set {section}.token, or listen on 127.0.0.1",
+        )
+    if token.startswith("sha256:") and not _KEY_DIGEST.fullmatch(token):
+        raise Misconfigured(f"{section}.token", "sha256: needs 64 hexadecimal digits")
+    if token and not _TOKEN.fullmatch(token):
+        raise Misconfigured(
+            f"{section}.token", "a token is at least 16 characters, of ASCII and without spaces"
+        )
 
 
 def _check_sites(sites: Mapping[str, SiteSettings]) -> None:

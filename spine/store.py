@@ -121,10 +121,10 @@ class Store:
         return cls(clients[0], clients[1], None)
 
     @classmethod
-    async def ask(cls, address: str) -> "Store":
+    async def ask(cls, address: str, ticket: str = "") -> "Store":
         """Open the embedded store of a running process for questions, through its read endpoint.
 
-        Raises: Unavailable."""
+        Shape: the ticket stands in its lock, where it asks for passwords. Raises: Unavailable."""
         host, port = address.rsplit(":", 1)
 
         def connect() -> Client:
@@ -132,6 +132,7 @@ class Store:
                 return clickhouse_connect.get_client(
                     host=host.strip("[]"),
                     port=int(port),
+                    password=ticket,
                     database=DATABASE,
                     autogenerate_session_id=False,
                 )
