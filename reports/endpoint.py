@@ -9,6 +9,7 @@ data, ClickHouse's own block compression, users.
 
 import asyncio
 import ipaddress
+import re
 import signal
 import sys
 import uuid
@@ -28,6 +29,7 @@ from spine.errors import Misconfigured
 from spine.settings import address
 
 DATABASE = "beleg"
+_UNPRINTABLE = re.compile(r"[^!-~]+")
 # Source: ClickHouse, src/Server/HTTP/exceptionCodeToHTTPStatus.cpp; 202 is ours, 500 there:
 # clients try a 503 again.
 _STATUS = {
@@ -149,11 +151,17 @@ class Endpoint:
                 await self._turns.acquire()
         except TimeoutError:
             return _too_many()
-        try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, self._engine.answer, question)
-        finally:
-            self._turns.release()
+        loop = asyncio.get_running_loop()
+        asked = loop.run_in_executor(self._threads, self._engine.answer, question)
+        # The turn ends when the engine does: one step of it, a regular expression over a long text,
+        # cannot be interrupted and may take longer than anybody waits.
+        asked.add_done_callback(lambda _: self._turns.release())
+        await asyncio.wait(
+            [asked], timeout=self._limits.max_execution_time_s + self._limits.grace_s
+        )
+        if not asked.done():
+            return Failure(159, "The engine cannot be interrupted. (TIMEOUT_EXCEEDED)")
+        return asked.result()
 
     def _answered(self, answer: Answer, request: web.Request, query_id: str) -> web.Response:
         body, encoding = packed(answer.body, request)
@@ -184,7 +192,7 @@ class Endpoint:
     def _headers(self, query_id: str) -> dict[str, str]:
         return {
             "X-ClickHouse-Server-Display-Name": "beleg",
-            "X-ClickHouse-Query-Id": query_id.encode("ascii", "ignore").decode()[:128],
+            "X-ClickHouse-Query-Id": _UNPRINTABLE.sub("", query_id)[:128],
             "X-ClickHouse-Timezone": self._engine.timezone,
         }
 
