@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from beleg.openapi import description
 from processors.balance import Balance, balance
 from processors.trace import rejected, trace
 from spine.access import bearer, fits
@@ -43,6 +44,7 @@ class Admin:
         app.router.add_get("/healthz", self.healthz)
         app.router.add_get("/readyz", self.readyz)
         app.router.add_get("/metrics", self.exposition)
+        app.router.add_get("/openapi.json", self.openapi)
         if self._books is not None:
             app.router.add_get("/ledger", self.ledger)
             app.router.add_get("/events/{event_id}", self.event)
@@ -75,6 +77,10 @@ class Admin:
             headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
         )
 
+    async def openapi(self, _: web.Request) -> web.Response:
+        """The description of this listener and the public one, `docs/openapi.json`."""
+        return web.Response(body=description(), content_type="application/json")
+
     async def ledger(self, _: web.Request) -> web.Response:
         """The balance of every partition; 500 when one does not hold."""
         assert self._books is not None  # noqa: S101 - the route exists only with books
@@ -100,15 +106,26 @@ class Admin:
 def _guard(knows: Callable[[web.Request], bool]) -> Middleware:
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path in _OPEN or knows(request):
+        if request.path not in _OPEN and not knows(request):
+            refusal = _refusal("unknown_token", "send Authorization: Bearer and admin.token")
+            refusal.headers["WWW-Authenticate"] = "Bearer"
+            return refusal
+        try:
             return await handler(request)
-        code = CODES["unknown_token"]
-        detail = "send Authorization: Bearer and admin.token"
-        refusal = _json({"code": code.name, "meaning": code.meaning, "detail": detail}, 401)
-        refusal.headers["WWW-Authenticate"] = "Bearer"
-        return refusal
+        except web.HTTPMethodNotAllowed as known:
+            refusal = _refusal("method_not_allowed", "send GET")
+            refusal.headers["Allow"] = known.headers["Allow"]
+            return refusal
+        except web.HTTPNotFound:
+            return _refusal("not_found", "/openapi.json tells all paths")
 
     return guard
+
+
+def _refusal(name: str, detail: str) -> web.Response:
+    code = CODES[name]
+    body = {"code": code.name, "meaning": code.meaning, "detail": detail}
+    return _json(body, code.http_status or 400)
 
 
 def holds(balances: Sequence[Balance]) -> bool:

@@ -75,7 +75,11 @@ async def test_a_collector_is_alive_and_ready_until_its_log_is_away_or_it_drains
 async def test_a_collector_alone_has_no_books(tmp_path: Path) -> None:
     async with door(tmp_path) as front, admin_of(front) as asked:
         for path in ("/ledger", "/events/e-1", "/", "/nowhere"):
-            assert (await asked.get(path))[0] == 404
+            status, answer = await asked.get(path)
+            assert (status, answer["code"]) == (404, "not_found")
+        async with front.client.post(f"http://{asked._address}/healthz") as refused:
+            assert (refused.status, refused.headers["Allow"]) == (405, "GET,HEAD")
+            assert (await refused.json())["code"] == "method_not_allowed"
 
 
 async def test_with_a_token_only_health_and_readiness_are_for_everybody(tmp_path: Path) -> None:
