@@ -163,7 +163,9 @@ class House:
         settings = self._settings
         last = LastBoot(Path(settings.data_dir))
         self._stack.push_async_callback(last.end)  # after the store was closed
-        store = await Store.open(settings.store.url, Path(settings.data_dir))
+        store = await Store.open(
+            settings.store.url, Path(settings.data_dir), ca_file=settings.store.ca_file
+        )
         self._stack.push_async_callback(store.close)
         if store.path is not None:
             await store.migrate(lambda what: _logger.info("migrate", step=what))

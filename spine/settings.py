@@ -6,7 +6,7 @@ carries its unit in its name and one sentence in its `Meta`; `docs/settings.md` 
 """
 
 from hashlib import sha256
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -67,6 +67,22 @@ class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     url: Annotated[
         str, _says('"embedded", or "kafka://host1:9092,host2:9092" for many machines.')
     ] = "embedded"
+    security: Annotated[
+        Literal["plaintext", "tls"], _says("How Kafka's brokers are reached: in the open, or TLS.")
+    ] = "plaintext"
+    ca_file: Annotated[
+        str, _says("PEM file that the brokers' certificates are checked with; empty: the system's.")
+    ] = ""
+    cert_file: Annotated[str, _says("PEM file of our own certificate, where brokers want one.")] = (
+        ""
+    )
+    key_file: Annotated[str, _says("PEM file of its key.")] = ""
+    sasl_mechanism: Annotated[
+        Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"],
+        _says("How we say who we are: PLAIN (through TLS only), SCRAM-SHA-256 or SCRAM-SHA-512."),
+    ] = ""
+    username: Annotated[str, _says("Who we are for Kafka.")] = ""
+    password: Annotated[Secret, _says("And the password.")] = Secret("")
     topic: Annotated[str, _says("Kafka topic.", pattern="^[a-zA-Z0-9._-]{1,200}$")] = "collected"
     group: Annotated[str, _says("Kafka consumer group of the processors.", min_length=1)] = "beleg"
     partitions: Annotated[
@@ -96,8 +112,14 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
     url: Annotated[
         Secret,
-        _says('"embedded", or "clickhouse://user:password@host:8123/beleg" for many machines.'),
+        _says(
+            '"embedded", or "clickhouse://user:password@host:8123/beleg"; clickhouses:// is TLS.'
+        ),
     ] = Secret("embedded")
+    ca_file: Annotated[
+        str,
+        _says("PEM file that a clickhouses:// server is checked with; empty: the system's."),
+    ] = ""
     listen: Annotated[
         str, _says("Read-only ClickHouse HTTP endpoint of the embedded store; empty for none.")
     ] = "127.0.0.1:8123"

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from spine.access import is_loopback
 from spine.currencies import CURRENCIES
 from spine.errors import Misconfigured
-from spine.settings import Settings, SiteSettings, address, key_digest
+from spine.settings import LogSettings, Settings, SiteSettings, address, key_digest
 
 _SITE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ORIGIN = re.compile(r"https?://[^/?#\s]+")
@@ -41,7 +41,26 @@ def check(settings: Settings) -> None:
         raise Misconfigured(
             "store.url", "log and store are both embedded, or Kafka and ClickHouse: nothing between"
         )
+    _check_login(settings.log)
+    if settings.store.ca_file and not settings.store.url.startswith("clickhouses://"):
+        raise Misconfigured("store.ca_file", "is for a store.url that begins with clickhouses://")
     _check_sites(settings.sites)
+
+
+def _check_login(log: LogSettings) -> None:
+    named = bool(log.sasl_mechanism)
+    if named != bool(log.username) or named != bool(log.password):
+        raise Misconfigured(
+            "log.sasl_mechanism", "belongs together with log.username and log.password"
+        )
+    if log.sasl_mechanism == "PLAIN" and log.security != "tls":
+        raise Misconfigured(
+            "log.sasl_mechanism", 'PLAIN sends the password as it is: set log.security = "tls"'
+        )
+    if bool(log.cert_file) != bool(log.key_file):
+        raise Misconfigured("log.cert_file", "belongs together with log.key_file")
+    if (log.ca_file or log.cert_file) and log.security != "tls":
+        raise Misconfigured("log.security", 'there are certificates: set it to "tls"')
 
 
 def _check_token(section: str, listen: str, token: str) -> None:

@@ -20,6 +20,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError, ProgrammingError
 
 from spine.errors import Misconfigured, Unavailable
 from spine.store_trouble import brief, translated
+from spine.trust import trusting
 
 Row = tuple[Any, ...]
 T = TypeVar("T")
@@ -52,13 +53,15 @@ class Store:
         self.path = path
 
     @classmethod
-    async def open(cls, url: str, data_dir: Path, *, makes: bool = False) -> "Store":
+    async def open(
+        cls, url: str, data_dir: Path, *, makes: bool = False, ca_file: str = ""
+    ) -> "Store":
         """Open the store; a server's database is made only for who `makes` it.
 
         Raises: Misconfigured, Unavailable."""
         if url == "embedded":
             return await asyncio.to_thread(cls._open_embedded, data_dir)
-        return await asyncio.to_thread(cls._open_remote, url, makes)
+        return await asyncio.to_thread(cls._open_remote, url, makes, ca_file)
 
     @classmethod
     def _open_embedded(cls, data_dir: Path) -> "Store":
@@ -87,15 +90,18 @@ class Store:
         return cls(clients[0], clients[1], path)
 
     @classmethod
-    def _open_remote(cls, url: str, makes: bool) -> "Store":
+    def _open_remote(cls, url: str, makes: bool, ca_file: str) -> "Store":
         parts = urlsplit(url)
+        secure = parts.scheme == "clickhouses"
+        trusting("store.ca_file", ca_file)
         database = parts.path.strip("/") or DATABASE
         options: dict[str, Any] = {
             "host": parts.hostname or "127.0.0.1",
-            "port": parts.port or 8123,
+            "port": parts.port or (8443 if secure else 8123),
             "username": unquote(parts.username or "default"),
             "password": unquote(parts.password or ""),
-            "secure": parts.scheme == "clickhouses",
+            "secure": secure,
+            "ca_cert": ca_file or None,
             "autogenerate_session_id": False,
             "connect_timeout": 5,
             "send_receive_timeout": 300,
@@ -112,7 +118,8 @@ class Store:
                 ]
         except Unavailable as trouble:
             where = f"{options['host']}:{options['port']}"
-            what = f"store.url: no ClickHouse answers at {where} ({trouble.what})"
+            key = "store.ca_file" if "CERTIFICATE_VERIFY_FAILED" in trouble.what else "store.url"
+            what = f"{key}: no ClickHouse answers at {where} ({trouble.what})"
             raise Unavailable(what, 5) from trouble
         except DatabaseError as error:
             why = f"the server does not let us in: {brief(error)}"
