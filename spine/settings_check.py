@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from spine.access import is_loopback
@@ -31,12 +32,8 @@ def check(settings: Settings) -> None:
             ipaddress.ip_network(network)
         except ValueError as error:
             raise Misconfigured("collector.trusted_proxies", str(error)) from error
-    if settings.log.url != "embedded" and not settings.log.url.startswith("kafka://"):
-        raise Misconfigured("log.url", 'must be "embedded" or "kafka://host:port,…"')
-    if settings.store.url != "embedded" and not settings.store.url.startswith(
-        ("clickhouse://", "clickhouses://")
-    ):
-        raise Misconfigured("store.url", 'must be "embedded" or "clickhouse://host:port/database"')
+    _check_log_url(settings.log.url)
+    _check_store_url(settings.store.url)
     if (settings.log.url == "embedded") != (settings.store.url == "embedded"):
         raise Misconfigured(
             "store.url", "log and store are both embedded, or Kafka and ClickHouse: nothing between"
@@ -45,6 +42,28 @@ def check(settings: Settings) -> None:
     if settings.store.ca_file and not settings.store.url.startswith("clickhouses://"):
         raise Misconfigured("store.ca_file", "is for a store.url that begins with clickhouses://")
     _check_sites(settings.sites)
+
+
+def _check_log_url(url: str) -> None:
+    if url != "embedded" and not url.startswith("kafka://"):
+        raise Misconfigured("log.url", 'must be "embedded" or "kafka://host:port,…"')
+    if "@" in url:  # it is shown in messages
+        raise Misconfigured("log.url", "names nobody: set log.username and log.password")
+    for server in url.removeprefix("kafka://").split(",") if url != "embedded" else ():
+        address("log.url", server)
+
+
+def _check_store_url(url: str) -> None:
+    if url == "embedded":
+        return
+    try:
+        good = urlsplit(url).scheme in ("clickhouse", "clickhouses") and urlsplit(url).port != 0
+    except ValueError as error:  # its words quote what stands where a port should, a password even
+        raise Misconfigured(
+            "store.url", "has no port where one should be; a / or # in a password is %2F or %23"
+        ) from error
+    if not good:
+        raise Misconfigured("store.url", 'must be "embedded" or "clickhouse://host:port/database"')
 
 
 def _check_login(log: LogSettings) -> None:
