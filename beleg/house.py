@@ -209,7 +209,7 @@ class House:
         tokens = (store.token, self._ticket) if store.token else ()
         endpoint = await serve(path, store.listen, limits, tokens=tokens)
         self._stack.push_async_callback(endpoint.close)
-        self.addresses["store"] = "{}:{}".format(*endpoint.address)
+        self.addresses["store"] = endpoint.address
 
     async def _renew(self, store: Store, turn: asyncio.Lock) -> None:
         """Derive again what an older program derived, between batches; stopped, it begins anew."""

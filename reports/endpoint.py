@@ -26,7 +26,7 @@ from reports.question import packed, password, read_question
 from reports.statement import Failure
 from spine.access import fits, is_loopback
 from spine.errors import Misconfigured
-from spine.settings import address
+from spine.runtime import Listener, listen
 
 DATABASE = "beleg"
 _UNPRINTABLE = re.compile(r"[^!-~]+")
@@ -65,7 +65,7 @@ class Endpoint:
         self, engine: Engine, limits: Limits, *, local_only: bool, tokens: Sequence[str]
     ) -> None:
         """Take over an open engine; `listen` makes it reachable, `close` closes both."""
-        self.address: tuple[str, int] = ("", 0)
+        self.address = ""
         self._engine = engine
         self._limits = limits
         self._local_only = local_only
@@ -73,30 +73,22 @@ class Endpoint:
         self._asking = 0
         self._turns = asyncio.Semaphore(limits.handles)
         self._threads = ThreadPoolExecutor(limits.handles, thread_name_prefix="reader")
-        self._runner: web.AppRunner | None = None
+        self._listener: Listener | None = None
 
-    async def listen(self, host: str, port: int) -> None:
+    async def listen(self, where: str) -> None:
         """Return once clients can connect. Raises: Misconfigured."""
         app = web.Application(client_max_size=self._limits.max_body_bytes)
         app.router.add_get("/ping", _ok)
         app.router.add_get("/replicas_status", _ok)
         app.router.add_route("*", "/", self._answer)
         app.router.add_route("*", "/query", self._answer)
-        # The body is unpacked here, bounded and with ClickHouse's encodings, not by aiohttp.
-        self._runner = web.AppRunner(app, auto_decompress=False, access_log=None)
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, host, port).start()
-        except OSError as error:
-            raise Misconfigured(
-                "store.listen", f"cannot listen on {host}:{port}: {error}"
-            ) from error
-        self.address = self._runner.addresses[0][:2]
+        self._listener = await listen(app, "store.listen", where)
+        self.address = self._listener.address
 
     async def close(self) -> None:
         """Accept nothing more, answer what is being asked, let go of the store."""
-        if self._runner is not None:
-            await self._runner.cleanup()
+        if self._listener is not None:
+            await self._listener.close()
         await asyncio.to_thread(self._threads.shutdown)
         self._engine.close()
 
@@ -199,19 +191,18 @@ class Endpoint:
 
 async def serve(
     path: Path,
-    listen: str,
+    where: str,
     limits: Limits,
     *,
     writable: bool = False,
     tokens: Sequence[str] = (),
 ) -> Endpoint:
-    """Return an endpoint over the chDB directory that answers at `listen`.
+    """Return an endpoint over the chDB directory that answers at `where`.
 
-    Shape: `listen` is host:port, port 0 is any free one; any of `tokens` is a password, without any
+    Shape: `where` is host:port, port 0 is any free one; any of `tokens` is a password, without any
     nobody is asked. Raises: Misconfigured, also where a writable endpoint would be reachable from
     elsewhere."""
-    host, port = address("store.listen", listen)
-    local = is_loopback(listen)
+    local = is_loopback(where)
     if writable and not local:
         raise Misconfigured("--writable", "anyone could write: listen on 127.0.0.1")
     # A stand-in for a server has a server's default; a reader wants what Beleg wrote.
@@ -219,7 +210,7 @@ async def serve(
     engine = await asyncio.to_thread(Engine, path, limits, database=database, writable=writable)
     endpoint = Endpoint(engine, limits, local_only=local, tokens=tokens)
     try:
-        await endpoint.listen(host, port)
+        await endpoint.listen(where)
     except Misconfigured:
         await endpoint.close()
         raise
@@ -269,7 +260,7 @@ async def _run(path: Path, listen: str, limits: Limits, *, writable: bool) -> No
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     endpoint = await serve(path, listen, limits, writable=writable)
-    click.echo("{}:{}".format(*endpoint.address))
+    click.echo(endpoint.address)
     sys.stdout.flush()
     await stop.wait()
     await endpoint.close()
@@ -281,7 +272,9 @@ async def _run(path: Path, listen: str, limits: Limits, *, writable: bool) -> No
 @click.option("--writable", is_flag=True, help="stand in for a ClickHouse server in tests")
 def main(path: Path, listen: str, writable: bool) -> None:
     """Serve the chDB directory PATH over ClickHouse's HTTP interface until SIGTERM."""
-    limits = Limits(max_body_bytes=1024**3) if writable else Limits()
+    limits = Limits()
+    if writable:  # a server does not give up on a long insert
+        limits = Limits(max_body_bytes=1024**3, body_timeout_s=3600, max_execution_time_s=86_400)
     try:
         asyncio.run(_run(path.resolve(), listen, limits, writable=writable))
     except Misconfigured as error:

@@ -26,7 +26,7 @@ async def main(path: Path) -> None:
     writer.command("CREATE TABLE beleg.t (a UInt64) ENGINE = MergeTree ORDER BY a")
     limits = Limits(handles=1, waiting=1, wait_s=0.3, max_execution_time_s=2, grace_s=0.2)
     endpoint = await serve(path, "127.0.0.1:0", limits)
-    url = "http://{}:{}/".format(*endpoint.address)
+    url = f"http://{endpoint.address}/"
 
     def write() -> None:
         for first in range(0, 50_000, 1_000):
