@@ -135,6 +135,13 @@ async def test_a_client_may_ask_for_smaller_blocks_and_not_for_larger(
     assert await ask(http, asked, max_block_size="1000") == (0, "1000\t10\n")
 
 
+async def test_what_spills_to_disk_is_bounded_as_memory_is(http: aiohttp.ClientSession) -> None:
+    name = "max_temporary_data_on_disk_size_for_query"
+    asked = f"SELECT getSetting('{name}') = getSetting('max_memory_usage')"
+    assert await ask(http, asked) == (0, "1\n")
+    assert await ask(http, asked, **{name: "99999999999999"}) == (0, "1\n")
+
+
 async def test_what_a_header_repeats_cannot_begin_another(http: aiohttp.ClientSession) -> None:
     async with http.post(
         "/", params={"query_id": "a\r\nX-Evil: 1\x00ä"}, data="SELECT 1"
