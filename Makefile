@@ -3,7 +3,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check lint types layers docs bench faults lock clean
+.PHONY: demo test check lint types layers docs bench faults audit lock clean
 
 demo: $(STAMP)            ## run Beleg on this machine with a demo shop
 	$(VENV)/bin/beleg run --demo
@@ -32,6 +32,9 @@ bench: $(STAMP)           ## measure against baselines in the same run
 faults: $(STAMP)          ## kill processes at every line that writes
 	$(PY) -m tests.faults
 	$(PY) -m pytest -m long
+
+audit: $(STAMP)           ## look for known vulnerabilities of the locked dependencies (asks pypi.org)
+	$(VENV)/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes -r requirements.lock
 
 lock: $(STAMP)            ## renew the locked versions of all dependencies
 	$(VENV)/bin/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --allow-unsafe \

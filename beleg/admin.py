@@ -1,27 +1,36 @@
-"""The listener for operations: health, metrics, the ledger, and where an event is."""
+"""The listener for operations: health, metrics, the ledger, and where an event is.
+
+Where a token is set, only health and readiness are answered without it, and tell no reasons.
+"""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
+from beleg.openapi import description
 from processors.balance import Balance, balance
 from processors.trace import rejected, trace
+from spine.access import bearer, fits
+from spine.codes import CODES
 from spine.errors import Unavailable
 from spine.log import Log
 from spine.metrics import Metrics
 from spine.store import Store
 
 Check = Callable[[], Awaitable[None]]
+_OPEN = ("/healthz", "/readyz")  # what load balancers and orchestrators ask, who keep no secrets
 
 
 class Admin:
     """What operations may ask one process."""
 
-    def __init__(self, metrics: Metrics, checks: Sequence[Check]) -> None:
+    def __init__(self, metrics: Metrics, checks: Sequence[Check], token: str = "") -> None:
         self._metrics = metrics
         self._checks = checks
+        self._token = token
         self._books: tuple[Log, str, Store] | None = None
         self.draining = False
 
@@ -31,20 +40,25 @@ class Admin:
 
     def application(self) -> web.Application:
         """Give the application with all routes of the admin listener."""
-        app = web.Application()
+        app = web.Application(middlewares=[_guard(self._knows)])
         app.router.add_get("/healthz", self.healthz)
         app.router.add_get("/readyz", self.readyz)
         app.router.add_get("/metrics", self.exposition)
+        app.router.add_get("/openapi.json", self.openapi)
         if self._books is not None:
             app.router.add_get("/ledger", self.ledger)
             app.router.add_get("/events/{event_id}", self.event)
         return app
 
+    def _knows(self, request: web.Request) -> bool:
+        given = bearer(request.headers.get("Authorization", ""))
+        return not self._token or fits(given, self._token)
+
     async def healthz(self, _: web.Request) -> web.Response:
         """Alive: the event loop turns."""
         return web.Response(text="alive\n")
 
-    async def readyz(self, _: web.Request) -> web.Response:
+    async def readyz(self, request: web.Request) -> web.Response:
         """Ready: the log takes writes, the store answers, and nobody asked to stop."""
         if self.draining:
             return web.Response(status=503, text="draining\n")
@@ -52,7 +66,8 @@ class Admin:
             for check in self._checks:
                 await check()
         except Unavailable as trouble:
-            return web.Response(status=503, text=f"{trouble.what}\n")
+            why = trouble.what if self._knows(request) else "not ready"
+            return web.Response(status=503, text=f"{why}\n")
         return web.Response(text="ready\n")
 
     async def exposition(self, _: web.Request) -> web.Response:
@@ -61,6 +76,10 @@ class Admin:
             body=self._metrics.exposition(),
             headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
         )
+
+    async def openapi(self, _: web.Request) -> web.Response:
+        """The description of this listener and the public one, `docs/openapi.json`."""
+        return web.Response(body=description(), content_type="application/json")
 
     async def ledger(self, _: web.Request) -> web.Response:
         """The balance of every partition; 500 when one does not hold."""
@@ -82,6 +101,31 @@ class Admin:
         except Unavailable as trouble:
             return _json({"trouble": trouble.what}, 503)
         return _json({"events": paths, "rejected": unread}, 200 if paths else 404)
+
+
+def _guard(knows: Callable[[web.Request], bool]) -> Middleware:
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path not in _OPEN and not knows(request):
+            refusal = _refusal("unknown_token", "send Authorization: Bearer and admin.token")
+            refusal.headers["WWW-Authenticate"] = "Bearer"
+            return refusal
+        try:
+            return await handler(request)
+        except web.HTTPMethodNotAllowed as known:
+            refusal = _refusal("method_not_allowed", "send GET")
+            refusal.headers["Allow"] = known.headers["Allow"]
+            return refusal
+        except web.HTTPNotFound:
+            return _refusal("not_found", "/openapi.json tells all paths")
+
+    return guard
+
+
+def _refusal(name: str, detail: str) -> web.Response:
+    code = CODES[name]
+    body = {"code": code.name, "meaning": code.meaning, "detail": detail}
+    return _json(body, code.http_status or 400)
 
 
 def holds(balances: Sequence[Balance]) -> bool:

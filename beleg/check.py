@@ -1,6 +1,5 @@
 """`beleg check`: everything that a start needs, looked at without changing anything."""
 
-import ipaddress
 from pathlib import Path
 
 from beleg.commands import Say, opened_books, opened_log
@@ -10,13 +9,12 @@ from processors.adopt import plan
 from processors.logs import log_id_of
 from spine.errors import Misconfigured
 from spine.kafka_topic import inspect
-from spine.settings import Settings, SiteSettings, address
+from spine.settings import Settings, SiteSettings
 
 
 async def check(settings: Settings, say: Say) -> int:
     """Check settings, rules, log and store; give the exit code. Raises: Misconfigured,
     Unavailable."""
-    _check_listeners(settings, say)
     _check_sites(settings.sites, say)
     data_dir = Path(settings.data_dir)
     if settings.log.url != "embedded":
@@ -41,12 +39,6 @@ async def check(settings: Settings, say: Say) -> int:
     return 0
 
 
-def _check_listeners(settings: Settings, say: Say) -> None:
-    for key, where in (("admin", settings.admin.listen), ("store", settings.store.listen)):
-        if where and not is_loopback(where):
-            say(f"warning: {key}.listen is {where}, and it asks nobody for a password")
-
-
 def _check_sites(sites: dict[str, SiteSettings], say: Say) -> None:
     say(f"settings: good, {len(sites)} site(s)")
     if not sites:
@@ -56,12 +48,3 @@ def _check_sites(sites: dict[str, SiteSettings], say: Say) -> None:
         say(f"site {name}: consent rules {site.consent}, version {rules.version}")
         if site.browser_keys and not site.origins:
             say(f"warning: site {name} has browser keys but no origins: its pages will get 403")
-
-
-def is_loopback(listen: str) -> bool:
-    """Say whether only this machine can reach an address such as `127.0.0.1:8123`."""
-    host, _ = address("listen", listen)
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

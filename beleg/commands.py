@@ -49,13 +49,13 @@ async def opened_books(settings: Settings) -> AsyncIterator[Store]:
     """Open the store for questions. Raises: Misconfigured, Unavailable."""
     data_dir = Path(settings.data_dir)
     if settings.store.url != "embedded":
-        store = await Store.open(settings.store.url, data_dir)
+        store = await Store.open(settings.store.url, data_dir, ca_file=settings.store.ca_file)
     elif (running := held(data_dir, "run")) is not None:
         if "store" not in running:
             raise Misconfigured(
                 "store.listen", "`beleg run` is running without a read endpoint: set store.listen"
             )
-        store = await Store.ask(running["store"])
+        store = await Store.ask(running["store"], running.get("ticket", ""))
     elif not (data_dir / "store").exists():
         raise Misconfigured("data_dir", f"{data_dir} has no store yet: start `beleg run` first")
     else:
@@ -72,7 +72,9 @@ async def migrate(settings: Settings, say: Say) -> None:
     with contextlib.ExitStack() as stack:
         if settings.store.url == "embedded":
             stack.enter_context(locked(data_dir, "run"))
-        store = await Store.open(settings.store.url, data_dir, makes=True)
+        store = await Store.open(
+            settings.store.url, data_dir, makes=True, ca_file=settings.store.ca_file
+        )
         try:
             await store.migrate(say)
             async with opened_log(settings, appends=True) as log:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import secrets
 import socket
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -78,8 +79,10 @@ class House:
         self._drains: list[Callable[[], Awaitable[None]]] = []
         self._checks: list[Check] = []
         self._metrics = Metrics(version("beleg"))
-        self._admin = Admin(self._metrics, self._checks)
+        self._admin = Admin(self._metrics, self._checks, settings.admin.token)
         self.addresses: dict[str, str] = {}
+        # Lets commands of this machine ask the read endpoint; store.token may be known as digest.
+        self._ticket = secrets.token_urlsafe(32)
 
     async def live(self, started: Started | None = None) -> int:
         """Build the parts of this role, live until told to stop, and say how it ended.
@@ -100,7 +103,7 @@ class House:
             )
             self._stack.push_async_callback(admin.close)
             self.addresses["admin"] = admin.address
-            tell(lock, self.addresses)
+            tell(lock, {**self.addresses, "ticket": self._ticket})
             _spare_cycle_collector()
             _logger.info("ready", role=self._role, **self.addresses)
             if started is not None:
@@ -160,7 +163,9 @@ class House:
         settings = self._settings
         last = LastBoot(Path(settings.data_dir))
         self._stack.push_async_callback(last.end)  # after the store was closed
-        store = await Store.open(settings.store.url, Path(settings.data_dir))
+        store = await Store.open(
+            settings.store.url, Path(settings.data_dir), ca_file=settings.store.ca_file
+        )
         self._stack.push_async_callback(store.close)
         if store.path is not None:
             await store.migrate(lambda what: _logger.info("migrate", step=what))
@@ -201,9 +206,10 @@ class House:
             max_execution_time_s=round(store.query_timeout_s),
             max_memory_bytes=store.query_memory_bytes,
         )
-        endpoint = await serve(path, store.listen, limits)
+        tokens = (store.token, self._ticket) if store.token else ()
+        endpoint = await serve(path, store.listen, limits, tokens=tokens)
         self._stack.push_async_callback(endpoint.close)
-        self.addresses["store"] = "{}:{}".format(*endpoint.address)
+        self.addresses["store"] = endpoint.address
 
     async def _renew(self, store: Store, turn: asyncio.Lock) -> None:
         """Derive again what an older program derived, between batches; stopped, it begins anew."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from spine.embedded_log import EmbeddedLog
 from spine.errors import Misconfigured, Unavailable
 from spine.kafka_log import KafkaLog
+from spine.kafka_login import login_of
 from spine.kafka_read import Pace
 from spine.kafka_topic import KafkaTopic
 from spine.settings import LogSettings, Settings
@@ -36,9 +37,11 @@ async def open_log(settings: Settings, *, appends: bool = True) -> EmbeddedLog |
 
 
 def kafka_topic(log: LogSettings) -> KafkaTopic:
-    """Give the topic that the settings name."""
+    """Give the topic that the settings name. Raises: Misconfigured that names a bad file."""
     servers = log.url.removeprefix("kafka://")
-    return KafkaTopic(servers, log.topic, log.partitions, log.append_deadline_ms)
+    return KafkaTopic(
+        servers, log.topic, log.partitions, log.append_deadline_ms, login=login_of(log)
+    )
 
 
 def own_log_id(log: EmbeddedLog | KafkaLog) -> str | None:

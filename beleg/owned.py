@@ -21,7 +21,7 @@ async def owned_store(settings: Settings) -> AsyncIterator[Store]:
             if not (data_dir / "store").exists():
                 raise Misconfigured("data_dir", f"{data_dir} has no store yet")
             stack.enter_context(locked(data_dir, "run"))
-        store = await Store.open(settings.store.url, data_dir)
+        store = await Store.open(settings.store.url, data_dir, ca_file=settings.store.ca_file)
         try:
             await store.check_version()
             yield store

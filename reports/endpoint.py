@@ -3,14 +3,17 @@
 Read-only in `beleg run`, beside the handles that land and derive; writable in a process of its own,
 where it stands in for a ClickHouse server (`python -m reports.endpoint DIR --writable`).
 
-Not offered: sessions, external data, ClickHouse's own block compression, users and passwords.
+Where a token is set it is the password, whatever the user's name. Not offered: sessions, external
+data, ClickHouse's own block compression, users.
 """
 
 import asyncio
 import ipaddress
+import re
 import signal
 import sys
 import uuid
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,11 +22,14 @@ import orjson
 from aiohttp import web
 
 from reports.engine import Answer, Engine, Limits, Question
-from reports.question import packed, read_question
+from reports.question import packed, password, read_question
 from reports.statement import Failure
+from spine.access import fits, is_loopback
 from spine.errors import Misconfigured
+from spine.runtime import Listener, listen
 
 DATABASE = "beleg"
+_UNPRINTABLE = re.compile(r"[^!-~]+")
 # Source: ClickHouse, src/Server/HTTP/exceptionCodeToHTTPStatus.cpp; 202 is ours, 500 there:
 # clients try a 503 again.
 _STATUS = {
@@ -31,6 +37,8 @@ _STATUS = {
     **dict.fromkeys((46, 47, 50, 56, 60, 63, 73, 78, 81, 106, 115, 336), 404),
     167: 400,
     168: 400,
+    194: 401,
+    516: 403,
     48: 501,
     159: 408,
     202: 503,
@@ -53,66 +61,99 @@ _TYPES = (
 class Endpoint:
     """A listening endpoint; `address` is where it listens, with the real port."""
 
-    def __init__(self, engine: Engine, limits: Limits, *, local_only: bool) -> None:
+    def __init__(
+        self, engine: Engine, limits: Limits, *, local_only: bool, tokens: Sequence[str]
+    ) -> None:
         """Take over an open engine; `listen` makes it reachable, `close` closes both."""
-        self.address: tuple[str, int] = ("", 0)
+        self.address = ""
         self._engine = engine
         self._limits = limits
         self._local_only = local_only
+        self._tokens = tokens
+        self._asking = 0
         self._turns = asyncio.Semaphore(limits.handles)
         self._threads = ThreadPoolExecutor(limits.handles, thread_name_prefix="reader")
-        self._runner: web.AppRunner | None = None
+        self._listener: Listener | None = None
 
-    async def listen(self, host: str, port: int) -> None:
+    async def listen(self, where: str) -> None:
         """Return once clients can connect. Raises: Misconfigured."""
         app = web.Application(client_max_size=self._limits.max_body_bytes)
         app.router.add_get("/ping", _ok)
         app.router.add_get("/replicas_status", _ok)
         app.router.add_route("*", "/", self._answer)
         app.router.add_route("*", "/query", self._answer)
-        # The body is unpacked here, bounded and with ClickHouse's encodings, not by aiohttp.
-        self._runner = web.AppRunner(app, auto_decompress=False, access_log=None)
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, host, port).start()
-        except OSError as error:
-            raise Misconfigured(
-                "store.listen", f"cannot listen on {host}:{port}: {error}"
-            ) from error
-        self.address = self._runner.addresses[0][:2]
+        self._listener = await listen(app, "store.listen", where)
+        self.address = self._listener.address
 
     async def close(self) -> None:
         """Accept nothing more, answer what is being asked, let go of the store."""
-        if self._runner is not None:
-            await self._runner.cleanup()
+        if self._listener is not None:
+            await self._listener.close()
         await asyncio.to_thread(self._threads.shutdown)
         self._engine.close()
 
     async def _answer(self, request: web.Request) -> web.Response:
         query_id = request.query.get("query_id") or str(uuid.uuid4())
-        if self._local_only and not _is_local(request.host):
-            return self._failed(Failure(497, "Host is not this machine. (ACCESS_DENIED)"), query_id)
-        question = await read_question(request, self._limits.max_body_bytes)
-        if isinstance(question, Failure):
-            return self._failed(question, query_id)
-        if not question.statement and request.method == "GET":
-            return await _ok(request)
-        answer = await self._ask(question)
+        objection = self._object(request)
+        if objection is not None:
+            return self._failed(objection, query_id)
+        self._asking += 1
+        try:
+            question = await self._read(request)
+            if isinstance(question, Failure):
+                return self._failed(question, query_id)
+            if not question.statement and request.method == "GET":
+                return await _ok(request)
+            answer = await self._ask(question)
+        finally:
+            self._asking -= 1
         if isinstance(answer, Failure):
             return self._failed(answer, query_id)
         return self._answered(answer, request, query_id)
+
+    def _object(self, request: web.Request) -> Failure | None:
+        """Say why a request is not even read."""
+        if self._local_only and not _is_local(request.host):
+            return Failure(497, "Host is not this machine. (ACCESS_DENIED)")
+        if _is_of_a_page(request):
+            return Failure(497, "Web pages are not answered. (ACCESS_DENIED)")
+        if self._tokens and (wrong := self._wrong_password(password(request))) is not None:
+            return wrong
+        if self._asking >= self._limits.handles + self._limits.waiting:
+            return _too_many()
+        return None
+
+    def _wrong_password(self, given: str | None) -> Failure | None:
+        if given is None:
+            return Failure(194, "The password is store.token. (REQUIRED_PASSWORD)")
+        if any(fits(given, token) for token in self._tokens):
+            return None
+        return Failure(516, "The password is not store.token. (AUTHENTICATION_FAILED)")
+
+    async def _read(self, request: web.Request) -> Question | Failure:
+        try:
+            async with asyncio.timeout(self._limits.body_timeout_s):
+                return await read_question(request, self._limits.max_body_bytes)
+        except TimeoutError:
+            return Failure(209, "The statement did not arrive in time. (SOCKET_TIMEOUT)")
 
     async def _ask(self, question: Question) -> Answer | Failure:
         try:
             async with asyncio.timeout(self._limits.wait_s):
                 await self._turns.acquire()
         except TimeoutError:
-            return Failure(202, "Too many simultaneous queries. (TOO_MANY_SIMULTANEOUS_QUERIES)")
-        try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, self._engine.answer, question)
-        finally:
-            self._turns.release()
+            return _too_many()
+        loop = asyncio.get_running_loop()
+        asked = loop.run_in_executor(self._threads, self._engine.answer, question)
+        # The turn ends when the engine does: one step of it, a regular expression over a long text,
+        # cannot be interrupted and may take longer than anybody waits.
+        asked.add_done_callback(lambda _: self._turns.release())
+        await asyncio.wait(
+            [asked], timeout=self._limits.max_execution_time_s + self._limits.grace_s
+        )
+        if not asked.done():
+            return Failure(159, "The engine cannot be interrupted. (TIMEOUT_EXCEEDED)")
+        return asked.result()
 
     def _answered(self, answer: Answer, request: web.Request, query_id: str) -> web.Response:
         body, encoding = packed(answer.body, request)
@@ -135,34 +176,41 @@ class Endpoint:
         status = _STATUS.get(failure.code, 500)
         if status == 503:
             headers["Retry-After"] = "1"
+        if status == 401:
+            headers["WWW-Authenticate"] = 'Basic realm="beleg"'
         text = f"Code: {failure.code}. DB::Exception: {failure.text} {version}\n"
         return web.Response(status=status, text=text, headers=headers)
 
     def _headers(self, query_id: str) -> dict[str, str]:
         return {
             "X-ClickHouse-Server-Display-Name": "beleg",
-            "X-ClickHouse-Query-Id": query_id.encode("ascii", "ignore").decode()[:128],
+            "X-ClickHouse-Query-Id": _UNPRINTABLE.sub("", query_id)[:128],
             "X-ClickHouse-Timezone": self._engine.timezone,
         }
 
 
-async def serve(path: Path, listen: str, limits: Limits, *, writable: bool = False) -> Endpoint:
-    """Return an endpoint over the chDB directory that answers at `listen`.
+async def serve(
+    path: Path,
+    where: str,
+    limits: Limits,
+    *,
+    writable: bool = False,
+    tokens: Sequence[str] = (),
+) -> Endpoint:
+    """Return an endpoint over the chDB directory that answers at `where`.
 
-    Shape: `listen` is host:port, port 0 is any free one. Raises: Misconfigured, also where a
-    writable endpoint would be reachable from elsewhere."""
-    host, _, port = listen.rpartition(":")
-    if not host or not port.isdecimal():
-        raise Misconfigured("store.listen", f"{listen!r} is not host:port")
-    local = _is_local(listen)
+    Shape: `where` is host:port, port 0 is any free one; any of `tokens` is a password, without any
+    nobody is asked. Raises: Misconfigured, also where a writable endpoint would be reachable from
+    elsewhere."""
+    local = is_loopback(where)
     if writable and not local:
         raise Misconfigured("--writable", "anyone could write: listen on 127.0.0.1")
     # A stand-in for a server has a server's default; a reader wants what Beleg wrote.
     database = "default" if writable else DATABASE
     engine = await asyncio.to_thread(Engine, path, limits, database=database, writable=writable)
-    endpoint = Endpoint(engine, limits, local_only=local)
+    endpoint = Endpoint(engine, limits, local_only=local, tokens=tokens)
     try:
-        await endpoint.listen(host.strip("[]"), int(port))
+        await endpoint.listen(where)
     except Misconfigured:
         await endpoint.close()
         raise
@@ -171,6 +219,17 @@ async def serve(path: Path, listen: str, limits: Limits, *, writable: bool = Fal
 
 async def _ok(_request: web.Request) -> web.Response:
     return web.Response(text="Ok.\n")
+
+
+def _is_of_a_page(request: web.Request) -> bool:
+    """Whether a browser asks for a page: it could not read the answer, but its question would run.
+
+    Source: Fetch Metadata: browsers say `none` for what a user typed, for a page something else."""
+    return "Origin" in request.headers or request.headers.get("Sec-Fetch-Site", "none") != "none"
+
+
+def _too_many() -> Failure:
+    return Failure(202, "Too many simultaneous queries. (TOO_MANY_SIMULTANEOUS_QUERIES)")
 
 
 def _summary(answer: Answer) -> str:
@@ -201,7 +260,7 @@ async def _run(path: Path, listen: str, limits: Limits, *, writable: bool) -> No
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     endpoint = await serve(path, listen, limits, writable=writable)
-    click.echo("{}:{}".format(*endpoint.address))
+    click.echo(endpoint.address)
     sys.stdout.flush()
     await stop.wait()
     await endpoint.close()
@@ -213,7 +272,9 @@ async def _run(path: Path, listen: str, limits: Limits, *, writable: bool) -> No
 @click.option("--writable", is_flag=True, help="stand in for a ClickHouse server in tests")
 def main(path: Path, listen: str, writable: bool) -> None:
     """Serve the chDB directory PATH over ClickHouse's HTTP interface until SIGTERM."""
-    limits = Limits(max_body_bytes=1024**3) if writable else Limits()
+    limits = Limits()
+    if writable:  # a server does not give up on a long insert
+        limits = Limits(max_body_bytes=1024**3, body_timeout_s=3600, max_execution_time_s=86_400)
     try:
         asyncio.run(_run(path.resolve(), listen, limits, writable=writable))
     except Misconfigured as error:

@@ -23,16 +23,21 @@ from reports.statement import READONLY, Failure, Judged, Scope, judge
 class Limits(NamedTuple):
     """What one reader may take from the process that also collects and derives.
 
-    Units: `handles` questions at once, each with `threads` threads; `wait_s` is how long a question
-    waits for its turn. A client may ask for less, never for more."""
+    Units: `handles` questions at once, each with `max_threads` threads; `waiting` more wait, for
+    `wait_s` at most. `grace_s` after its time a question that goes on is answered without its end.
+    A client may ask for less, never for more."""
 
     handles: int = 4
+    waiting: int = 32
     wait_s: float = 10.0
+    body_timeout_s: float = 30.0
     max_execution_time_s: int = 60
+    grace_s: float = 5.0
     max_memory_bytes: int = 2 * 1024**3
     max_result_rows: int = 1_000_000
     max_result_bytes: int = 256 * 1024**2
     max_threads: int = 2
+    max_block_rows: int = 65_409  # between two blocks the engine looks at the clock
     max_query_bytes: int = 256 * 1024
     max_body_bytes: int = 1024**2
 
@@ -67,10 +72,12 @@ class Answer(NamedTuple):
 _SHAPES = re.compile(
     r"output_format_(?:arrow|csv|decimal|json|markdown|native|orc|parquet|pretty|sql_insert|tsv"
     r"|values|write_statistics)\w*|date_time_output_format|date_time_overflow_behavior|extremes"
-    r"|format_csv_delimiter|join_use_nulls|max_block_size|limit|offset|session_timezone"
+    r"|format_csv_delimiter|join_use_nulls|limit|offset|session_timezone"
     r"|result_overflow_mode|float_format|bool_true_representation|bool_false_representation"
     r"|format_tsv_null_representation|format_csv_null_representation|use_uncompressed_cache"
 )
+# While a statement that lands or derives runs (`spine.store`), a reader's waits between two blocks.
+_BEHIND = {"priority": "10"}
 # Where the embedded engine's defaults are not a server's.
 _SERVER = {"implicit_select": "0", "allow_introspection_functions": "0"}
 # The data of an INSERT begins after FORMAT and its name; quotes and brackets before are skipped.
@@ -150,6 +157,7 @@ class Engine:
         shapes = {name: value for name, value in question.settings.items() if name not in bounds}
         return (
             _SERVER
+            | _BEHIND
             | {"result_overflow_mode": "throw"}
             | shapes
             | {name: str(value) for name, value in bounds.items()}
@@ -234,6 +242,8 @@ def _bounds(limits: Limits) -> dict[str, int]:
         "max_result_rows": limits.max_result_rows,
         "max_result_bytes": limits.max_result_bytes,
         "max_threads": limits.max_threads,
+        "max_block_size": limits.max_block_rows,
+        "max_temporary_data_on_disk_size_for_query": limits.max_memory_bytes,
     }
 
 

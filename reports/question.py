@@ -6,6 +6,7 @@ Source: clickhouse-connect 1.12 (driver/_backend/httpcommon.py), ClickHouse's HT
 import gzip
 import io
 import zlib
+from base64 import b64decode
 from collections.abc import Callable
 from typing import IO
 
@@ -16,7 +17,7 @@ from aiohttp import web
 from reports.engine import Question
 from reports.statement import Failure
 
-# Parameters of the interface itself. Who asks is not looked at: the endpoint has one reader.
+# Parameters of the interface itself. The user's name is not looked at: the endpoint has one reader.
 _TRANSPORT = frozenset(
     {
         "query", "database", "default_format", "user", "password", "quota_key", "role",
@@ -39,6 +40,22 @@ _PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": lambda data: gzip.compress(data, 1),
     "deflate": zlib.compress,
 }
+
+
+def password(request: web.Request) -> str | None:
+    """Give the password, from the first place where ClickHouse's clients put it that has one.
+
+    Source: ClickHouse, HTTP interface: Basic authorization, X-ClickHouse-Key, `password`."""
+    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return value.strip()
+    if scheme.lower() == "basic":
+        try:
+            return b64decode(value, validate=True).partition(b":")[2].decode("utf-8", "replace")
+        except ValueError:
+            return ""
+    key: str | None = request.headers.get("X-ClickHouse-Key")
+    return key if key is not None else request.query.get("password")
 
 
 async def read_question(request: web.Request, max_body_bytes: int) -> Question | Failure:

@@ -55,6 +55,7 @@ _TABLE = (
     Code("bad_request", "request", 400, "The request is not HTTP as it is defined."),
     Code("unreadable_body", "request", 400, "The body is not JSON of one event or a batch."),
     Code("unknown_key", "request", 401, "The key is missing, unknown, or a server key in a URL."),
+    Code("unknown_token", "request", 401, "The admin listener wants its token as a bearer."),
     Code("origin_not_allowed", "request", 403, "The page's origin is not in the site's list."),
     Code("body_too_large", "request", 413, "The body, or what it unpacks to, is too large."),
     Code("too_many_events", "request", 413, "The batch has more events than a request may carry."),

@@ -227,7 +227,7 @@ class KafkaAppender:
         async with self._starting:
             if self._producer is None:
                 producer = AIOKafkaProducer(
-                    bootstrap_servers=self._topic.servers,
+                    **self._topic.connection,
                     acks="all",
                     max_batch_size=_BATCH_BYTES,
                     max_request_size=MAX_VALUE_BYTES,

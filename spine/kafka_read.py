@@ -252,7 +252,7 @@ class KafkaReader:
 async def start_consumer(topic: KafkaTopic, group: str | None) -> AIOKafkaConsumer:
     """Answer with a connected consumer that has no partitions yet. Raises: Unavailable."""
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=topic.servers,
+        **topic.connection,
         group_id=group,
         enable_auto_commit=False,
         auto_offset_reset="none",

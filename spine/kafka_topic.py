@@ -17,6 +17,7 @@ from aiokafka.errors import (
 )
 
 from spine.errors import Misconfigured, Unavailable
+from spine.kafka_login import KafkaLogin, objection
 
 MAX_VALUE_BYTES = 4 * 1024 * 1024
 """The largest value a Kafka log takes."""
@@ -43,6 +44,12 @@ class KafkaTopic(NamedTuple):
     partitions: int
     deadline_ms: int = 5000
     patience_ms: int = 3_600_000
+    login: KafkaLogin = KafkaLogin()
+
+    @property
+    def connection(self) -> dict[str, Any]:
+        """What every client of this topic is made with."""
+        return {"bootstrap_servers": self.servers, **self.login.options}
 
     @property
     def deadline_s(self) -> float:
@@ -115,16 +122,15 @@ async def _described(admin: AIOKafkaAdminClient, group: str) -> Sequence[object]
 
 @asynccontextmanager
 async def _asking(topic: KafkaTopic) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(
-        bootstrap_servers=topic.servers, request_timeout_ms=topic.deadline_ms
-    )
+    admin = AIOKafkaAdminClient(**topic.connection, request_timeout_ms=topic.deadline_ms)
     try:
         async with asyncio.timeout(topic.deadline_s):
             await admin.start()
             yield admin
     except (TimeoutError, KafkaError) as error:
+        why = await objection(topic.servers, topic.login, topic.deadline_s)
         raise Unavailable(
-            f"log.url: no Kafka broker at {topic.servers} answers as it should ({error!r})"
+            why or f"log.url: no Kafka broker at {topic.servers} answers as it should ({error!r})"
         ) from error
     finally:
         await admin.close()

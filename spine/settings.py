@@ -1,26 +1,17 @@
-"""The settings: what there is to set, and what makes sense together.
+"""The settings: what there is to set; what makes sense together is in `spine.settings_check`.
 
 Read once by the roof (`spine.settings_file`); every part is handed its own section. Each field
 carries its unit in its name and one sentence in its `Meta`; `docs/settings.md` and
 `settings.example.toml` are made from them and a test compares.
 """
 
-import ipaddress
-import re
-from collections.abc import Mapping
 from hashlib import sha256
-from typing import Annotated, Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
-from spine.currencies import CURRENCIES
 from spine.errors import Misconfigured
-
-_SITE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_ORIGIN = re.compile(r"https?://[^/?#\s]+")
-_KEY_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class Secret(str):
@@ -82,11 +73,16 @@ class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
 
 
 class AdminSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The listener for operations; it has no password, keep it on loopback."""
+    """The listener for operations."""
 
-    listen: Annotated[str, _says("Address and port of health, metrics, ledger and trace.")] = (
-        "127.0.0.1:9090"
-    )
+    listen: Annotated[
+        str,
+        _says("Address and port of health, metrics, ledger, trace; beyond loopback with a token."),
+    ] = "127.0.0.1:9090"
+    token: Annotated[
+        Secret,
+        _says('Token that all but /healthz and /readyz then need, or "sha256:<hex>" of it.'),
+    ] = Secret("")
 
 
 class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -95,6 +91,22 @@ class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     url: Annotated[
         str, _says('"embedded", or "kafka://host1:9092,host2:9092" for many machines.')
     ] = "embedded"
+    security: Annotated[
+        Literal["plaintext", "tls"], _says("How Kafka's brokers are reached: in the open, or TLS.")
+    ] = "plaintext"
+    ca_file: Annotated[
+        str, _says("PEM file that the brokers' certificates are checked with; empty: the system's.")
+    ] = ""
+    cert_file: Annotated[str, _says("PEM file of our own certificate, where brokers want one.")] = (
+        ""
+    )
+    key_file: Annotated[str, _says("PEM file of its key.")] = ""
+    sasl_mechanism: Annotated[
+        Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"],
+        _says("How we say who we are: PLAIN (through TLS only), SCRAM-SHA-256 or SCRAM-SHA-512."),
+    ] = ""
+    username: Annotated[str, _says("Who we are for Kafka.")] = ""
+    password: Annotated[Secret, _says("And the password.")] = Secret("")
     topic: Annotated[str, _says("Kafka topic.", pattern="^[a-zA-Z0-9._-]{1,200}$")] = "collected"
     group: Annotated[str, _says("Kafka consumer group of the processors.", min_length=1)] = "beleg"
     partitions: Annotated[
@@ -124,11 +136,21 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
     url: Annotated[
         Secret,
-        _says('"embedded", or "clickhouse://user:password@host:8123/beleg" for many machines.'),
+        _says(
+            '"embedded", or "clickhouse://user:password@host:8123/beleg"; clickhouses:// is TLS.'
+        ),
     ] = Secret("embedded")
+    ca_file: Annotated[
+        str,
+        _says("PEM file that a clickhouses:// server is checked with; empty: the system's."),
+    ] = ""
     listen: Annotated[
         str, _says("Read-only ClickHouse HTTP endpoint of the embedded store; empty for none.")
     ] = "127.0.0.1:8123"
+    token: Annotated[
+        Secret,
+        _says('Password that the read endpoint then asks for, or "sha256:<hex>" of it.'),
+    ] = Secret("")
     query_memory_bytes: Annotated[
         int, _says("Memory one query through the read endpoint may use.", ge=1 << 24)
     ] = 1 << 30
@@ -183,63 +205,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     store: StoreSettings = StoreSettings()
     processors: ProcessorSettings = ProcessorSettings()
     sites: dict[str, SiteSettings] = {}
-
-
-def check(settings: Settings) -> None:
-    """Refuse settings that are well-typed but make no sense. Raises: Misconfigured."""
-    for key, value in (
-        ("collector.listen", settings.collector.listen),
-        ("admin.listen", settings.admin.listen),
-        ("store.listen", settings.store.listen or "127.0.0.1:0"),
-    ):
-        address(key, value)
-    for network in settings.collector.trusted_proxies:
-        try:
-            ipaddress.ip_network(network)
-        except ValueError as error:
-            raise Misconfigured("collector.trusted_proxies", str(error)) from error
-    if settings.log.url != "embedded" and not settings.log.url.startswith("kafka://"):
-        raise Misconfigured("log.url", 'must be "embedded" or "kafka://host:port,…"')
-    if settings.store.url != "embedded" and not settings.store.url.startswith(
-        ("clickhouse://", "clickhouses://")
-    ):
-        raise Misconfigured("store.url", 'must be "embedded" or "clickhouse://host:port/database"')
-    if (settings.log.url == "embedded") != (settings.store.url == "embedded"):
-        raise Misconfigured(
-            "store.url", "log and store are both embedded, or Kafka and ClickHouse: nothing between"
-        )
-    _check_sites(settings.sites)
-
-
-def _check_sites(sites: Mapping[str, SiteSettings]) -> None:
-    owners: dict[bytes, str] = {}
-    for name, site in sites.items():
-        if not _SITE_NAME.fullmatch(name):
-            raise Misconfigured(f"sites.{name}", "a site's name is letters, digits, '-' and '_'")
-        if site.currency not in CURRENCIES:
-            raise Misconfigured(f"sites.{name}.currency", "is not a current ISO 4217 code")
-        try:
-            ZoneInfo(site.timezone)
-        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise Misconfigured(f"sites.{name}.timezone", "is not a known time zone") from error
-        for origin in site.origins:
-            if not _ORIGIN.fullmatch(origin):
-                raise Misconfigured(
-                    f"sites.{name}.origins", f'"{origin}" is not like "https://shop.example"'
-                )
-        _check_keys(name, site, owners)
-
-
-def _check_keys(name: str, site: SiteSettings, owners: dict[bytes, str]) -> None:
-    for key in (*site.browser_keys, *site.server_keys):
-        if len(key) < 8:
-            raise Misconfigured(f"sites.{name}", "a key needs at least 8 characters")
-        if key.startswith("sha256:") and not _KEY_DIGEST.fullmatch(key):
-            raise Misconfigured(f"sites.{name}", "a key's sha256: needs 64 hexadecimal digits")
-        digest = key_digest(key)
-        if digest in owners:
-            raise Misconfigured(f"sites.{name}", f"a key of it is also in sites.{owners[digest]}")
-        owners[digest] = name
 
 
 def key_digest(key: str) -> bytes:

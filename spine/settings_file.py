@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from spine.errors import Misconfigured
-from spine.settings import Secret, Settings, SiteSettings, check
+from spine.settings import Secret, Settings, SiteSettings
+from spine.settings_check import check
 
 ENVIRONMENT_PREFIX = "BELEG__"
 DEFAULT_FILE = "beleg.toml"

@@ -20,6 +20,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError, ProgrammingError
 
 from spine.errors import Misconfigured, Unavailable
 from spine.store_trouble import brief, translated
+from spine.trust import trusting
 
 Row = tuple[Any, ...]
 T = TypeVar("T")
@@ -33,6 +34,7 @@ _SETTINGS = {
     "async_insert": 0,
     "insert_deduplicate": 0,
     "max_partitions_per_insert_block": 0,  # a backfill reaches over years of days
+    "priority": 1,  # before the readers of the same engine (`reports.engine`)
     "max_query_size": 1 << 28,  # the keys a batch touched travel inside the statement
 }
 _UNKNOWN_DATABASE = 81
@@ -51,13 +53,15 @@ class Store:
         self.path = path
 
     @classmethod
-    async def open(cls, url: str, data_dir: Path, *, makes: bool = False) -> "Store":
+    async def open(
+        cls, url: str, data_dir: Path, *, makes: bool = False, ca_file: str = ""
+    ) -> "Store":
         """Open the store; a server's database is made only for who `makes` it.
 
         Raises: Misconfigured, Unavailable."""
         if url == "embedded":
             return await asyncio.to_thread(cls._open_embedded, data_dir)
-        return await asyncio.to_thread(cls._open_remote, url, makes)
+        return await asyncio.to_thread(cls._open_remote, url, makes, ca_file)
 
     @classmethod
     def _open_embedded(cls, data_dir: Path) -> "Store":
@@ -86,15 +90,18 @@ class Store:
         return cls(clients[0], clients[1], path)
 
     @classmethod
-    def _open_remote(cls, url: str, makes: bool) -> "Store":
+    def _open_remote(cls, url: str, makes: bool, ca_file: str) -> "Store":
         parts = urlsplit(url)
+        secure = parts.scheme == "clickhouses"
+        trusting("store.ca_file", ca_file)
         database = parts.path.strip("/") or DATABASE
         options: dict[str, Any] = {
             "host": parts.hostname or "127.0.0.1",
-            "port": parts.port or 8123,
+            "port": parts.port or (8443 if secure else 8123),
             "username": unquote(parts.username or "default"),
             "password": unquote(parts.password or ""),
-            "secure": parts.scheme == "clickhouses",
+            "secure": secure,
+            "ca_cert": ca_file or None,
             "autogenerate_session_id": False,
             "connect_timeout": 5,
             "send_receive_timeout": 300,
@@ -111,7 +118,8 @@ class Store:
                 ]
         except Unavailable as trouble:
             where = f"{options['host']}:{options['port']}"
-            what = f"store.url: no ClickHouse answers at {where} ({trouble.what})"
+            key = "store.ca_file" if "CERTIFICATE_VERIFY_FAILED" in trouble.what else "store.url"
+            what = f"{key}: no ClickHouse answers at {where} ({trouble.what})"
             raise Unavailable(what, 5) from trouble
         except DatabaseError as error:
             why = f"the server does not let us in: {brief(error)}"
@@ -121,10 +129,10 @@ class Store:
         return cls(clients[0], clients[1], None)
 
     @classmethod
-    async def ask(cls, address: str) -> "Store":
+    async def ask(cls, address: str, ticket: str = "") -> "Store":
         """Open the embedded store of a running process for questions, through its read endpoint.
 
-        Raises: Unavailable."""
+        Shape: the ticket stands in its lock, where it asks for passwords. Raises: Unavailable."""
         host, port = address.rsplit(":", 1)
 
         def connect() -> Client:
@@ -132,6 +140,7 @@ class Store:
                 return clickhouse_connect.get_client(
                     host=host.strip("[]"),
                     port=int(port),
+                    password=ticket,
                     database=DATABASE,
                     autogenerate_session_id=False,
                 )

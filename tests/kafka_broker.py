@@ -136,13 +136,24 @@ def nodes(count: int) -> list[Node]:
     ]
 
 
+class Guard(NamedTuple):
+    """Further settings of a broker, which go before the others, and who may log in with SCRAM."""
+
+    settings: str = ""
+    users: Sequence[str] = ()
+
+
 class Broker:
     """One Kafka node on loopback, with its own data, that can be killed and started again.
 
     Alone, unless it is told the nodes of its cluster and the cluster's id."""
 
     def __init__(
-        self, node: Node | None = None, cluster: Sequence[Node] = (), cluster_id: str = ""
+        self,
+        node: Node | None = None,
+        cluster: Sequence[Node] = (),
+        cluster_id: str = "",
+        guard: Guard = Guard(),  # noqa: B008 - it is empty, and nothing can be put into it
     ) -> None:
         self._jars = kafka_jars()
         self.directory = Path(tempfile.mkdtemp(prefix="beleg-kafka-"))
@@ -162,11 +173,13 @@ class Broker:
                 replicas=len(cluster) or 1,
                 directory=self.directory,
             )
+            + guard.settings
         )
         known = cluster_id or self._storage_tool("random-uuid").strip().splitlines()[-1]
         standalone = () if cluster else ("--standalone",)
         settings = str(self.directory / "server.properties")
-        self._storage_tool("format", *standalone, "-t", known, "-c", settings)
+        users = [word for user in guard.users for word in ("--add-scram", user)]
+        self._storage_tool("format", *standalone, "-t", known, "-c", settings, *users)
 
     @property
     def servers(self) -> str:
@@ -268,9 +281,9 @@ def fresh_topic() -> str:
 
 
 @contextmanager
-def running_broker(node: Node | None = None) -> Iterator[Broker]:
+def running_broker(node: Node | None = None, guard: Guard = Guard()) -> Iterator[Broker]:  # noqa: B008
     """A broker for a while, ended whatever happens in it."""
-    broker = Broker(node)
+    broker = Broker(node, guard=guard)
     try:
         broker.start()
         yield broker

@@ -49,6 +49,11 @@ async def test_migrating_twice_is_migrating_once(store: Store) -> None:
     await store.check_version()
 
 
+async def test_what_lands_goes_before_what_is_asked(store: Store) -> None:
+    # 0 would be outside of the order; readers of the read endpoint have 10
+    assert await store.select_after_write("SELECT getSetting('priority')") == [(1,)]
+
+
 async def test_a_migration_that_was_cut_short_is_taken_up_again(store: Store) -> None:
     _, text = migrations()[1]
     for statement in statements(text)[:5]:

@@ -195,14 +195,16 @@ class House:
 
 
 @contextmanager
-def embedded_house(directory: Path, extra: str = "") -> Iterator[House]:
+def embedded_house(
+    directory: Path, extra: str = "", listens: str = "127.0.0.1:0"
+) -> Iterator[House]:
     """`beleg run`: embedded log and chDB in one process."""
     config = directory / "beleg.toml"
     config.write_text(
         f"""data_dir = "{directory / "data"}"
 collector.listen = "127.0.0.1:0"
-admin.listen = "127.0.0.1:0"
-store.listen = "127.0.0.1:0"
+admin.listen = "{listens}"
+store.listen = "{listens}"
 processors.batch_wait_ms = 200
 {extra}
 {SITE}"""

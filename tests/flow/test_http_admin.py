@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -25,8 +26,9 @@ class Asked:
     def __init__(self, admin: Admin, front: Door, address: str) -> None:
         self.admin, self.front, self._address = admin, front, address
 
-    async def get(self, path: str) -> tuple[int, Any]:
-        async with self.front.client.get(f"http://{self._address}{path}") as answer:
+    async def get(self, path: str, **headers: str) -> tuple[int, Any]:
+        url = f"http://{self._address}{path}"
+        async with self.front.client.get(url, headers=headers) as answer:
             if answer.content_type == "application/json":
                 return answer.status, await answer.json()
             return answer.status, await answer.text()
@@ -34,9 +36,9 @@ class Asked:
 
 @asynccontextmanager
 async def admin_of(
-    front: Door, store: Store | None = None, log_id: str = ""
+    front: Door, store: Store | None = None, log_id: str = "", token: str = ""
 ) -> AsyncIterator[Asked]:
-    admin = Admin(front.metrics, [front.log.ready, *([store.ready] if store else [])])
+    admin = Admin(front.metrics, [front.log.ready, *([store.ready] if store else [])], token)
     if store is not None:
         admin.open_books(front.log, log_id, store)
     listener = await listen(admin.application(), "admin.listen", "127.0.0.1:0")
@@ -73,7 +75,41 @@ async def test_a_collector_is_alive_and_ready_until_its_log_is_away_or_it_drains
 async def test_a_collector_alone_has_no_books(tmp_path: Path) -> None:
     async with door(tmp_path) as front, admin_of(front) as asked:
         for path in ("/ledger", "/events/e-1", "/", "/nowhere"):
-            assert (await asked.get(path))[0] == 404
+            status, answer = await asked.get(path)
+            assert (status, answer["code"]) == (404, "not_found")
+        async with front.client.post(f"http://{asked._address}/healthz") as refused:
+            assert (refused.status, refused.headers["Allow"]) == (405, "GET,HEAD")
+            assert (await refused.json())["code"] == "method_not_allowed"
+
+
+async def test_with_a_token_only_health_and_readiness_are_for_everybody(tmp_path: Path) -> None:
+    token = "canary_token_of_the_test"
+    for wanted in (token, "sha256:" + sha256(token.encode()).hexdigest()):
+        async with (
+            door(tmp_path) as front,
+            admin_of(front, token=wanted) as asked,
+        ):
+            assert (await asked.get("/metrics", Authorization=f"Bearer {token}"))[0] == 200
+            assert (await asked.get("/nowhere", Authorization=f"Bearer {token}"))[0] == 404
+            for headers in (
+                {},
+                {"Authorization": "Bearer wrong"},
+                {"Authorization": f"Basic {token}"},
+                {"Authorization": f"Bearer {wanted}x"},
+                {"Authorization": "Bearer \xff"},
+            ):
+                for path in ("/metrics", "/ledger", "/events/e", "/nowhere", "//healthz"):
+                    status, answer = await asked.get(path, **headers)
+                    assert (status, answer["code"]) == (401, "unknown_token"), (path, headers)
+                    assert "canary" not in str(answer)
+                assert await asked.get("/healthz", **headers) == (200, "alive\n")
+                assert await asked.get("/readyz", **headers) == (200, "ready\n")
+            front.log.away = Unavailable("inner.example does not answer")
+            assert await asked.get("/readyz") == (503, "not ready\n")
+            assert await asked.get("/readyz", Authorization=f"Bearer {token}") == (
+                503,
+                "inner.example does not answer\n",
+            )
 
 
 async def test_metrics_are_what_prometheus_reads(tmp_path: Path) -> None:

@@ -74,6 +74,15 @@ def test_a_second_process_on_the_same_directory_is_refused(tmp_path: Path) -> No
         assert "takes writes" in house.run("check").stdout
 
 
+@pytest.mark.parametrize("section", ["ADMIN", "STORE"])
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_a_listener_that_others_reach_needs_a_token(
+    tmp_path: Path, section: str, command: str
+) -> None:
+    done = beleg(command, cwd=tmp_path, **{f"BELEG__{section}__LISTEN": "0.0.0.0:0"})
+    refused(done, f"{section.lower()}.listen", f"set {section.lower()}.token")
+
+
 def test_collect_and_process_need_kafka(tmp_path: Path) -> None:
     refused(beleg("collect", cwd=tmp_path), "log.url", "beleg run")
     refused(beleg("process", cwd=tmp_path), "log.url", "beleg run")

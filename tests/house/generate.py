@@ -15,6 +15,7 @@ import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
 
 from beleg.__main__ import cli
+from beleg.openapi import description
 from consent_rules.rules import Rules, load
 from spine.codes import CODES
 from spine.counted import Counted, Measured
@@ -33,7 +34,10 @@ def written(page: str) -> str:
 
 def pages() -> dict[Path, str]:
     """Every file that has something made in it, and its whole text as it must be."""
-    found = {ROOT / "settings.example.toml": example()}
+    found = {
+        ROOT / "settings.example.toml": example(),
+        ROOT / "docs/openapi.json": description().decode(),
+    }
     for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
         text = path.read_text("utf-8")
         if _MADE.search(text):

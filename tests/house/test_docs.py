@@ -227,6 +227,14 @@ def test_every_decision_is_one_page_with_the_same_three_parts() -> None:
         assert len(text.splitlines()) <= 60
 
 
+def test_every_dependency_has_its_reason() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    named = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    text = (ROOT / "docs/decisions/0010-dependencies.md").read_text("utf-8")
+    for name in (re.split(r"[<>=~!\[ ]", each)[0] for each in named):
+        assert re.search(rf"\b{re.escape(name)}\b", text), name
+
+
 def test_every_migration_has_its_own_number_in_a_row() -> None:
     assert list(migrations()) == list(range(1, len(migrations()) + 1))
 

@@ -10,6 +10,7 @@ from spine.errors import Misconfigured
 from spine.settings import Secret, Settings, address
 from spine.settings_file import load
 
+TOKEN = "canary_token_of_the_test"
 SITE = "[sites.shop]\n"
 
 
@@ -76,9 +77,30 @@ def test_an_unknown_key_or_a_wrong_type_is_refused_by_its_path(
         ('[collector]\nlisten = "localhost:²"', "collector.listen"),
         ('[admin]\nlisten = "x"', "admin.listen"),
         ('[store]\nlisten = "x"', "store.listen"),
+        ('[admin]\nlisten = "0.0.0.0:9090"', "admin.listen"),
+        ('[admin]\nlisten = "[::]:9090"', "admin.listen"),
+        ('[admin]\nlisten = "collector.example:9090"', "admin.listen"),
+        ('[store]\nlisten = "10.0.0.1:8123"', "store.listen"),
+        (f'[store]\nlisten = "0.0.0.0:8123"\n[admin]\ntoken = "{TOKEN}"', "store.listen"),
+        ('[admin]\ntoken = "only_15_letters"', "admin.token"),
+        ('[admin]\ntoken = "with a space in it"', "admin.token"),
+        ('[store]\ntoken = "sha256:abc"', "store.token"),
         ('[collector]\ntrusted_proxies = ["10.0.0.1/8"]', "collector.trusted_proxies"),
         ('[collector]\ntrusted_proxies = ["proxy"]', "collector.trusted_proxies"),
         ('[log]\nurl = "sqlite"', "log.url"),
+        ('[log]\nurl = "kafka://user:canary_secret@a:9092"', "log.url"),
+        ('[log]\nurl = "kafka://a"', "log.url"),
+        ('[log]\nurl = "kafka://a:9092,b"', "log.url"),
+        ('[store]\nurl = "clickhouse://beleg:canary/secret@a:8123/beleg"', "store.url"),
+        ('[store]\nurl = "clickhouse://beleg:canary#secret@a:8123/beleg"', "store.url"),
+        ('[store]\nurl = "clickhouse://beleg:canary?secret@a:8123/beleg"', "store.url"),
+        ('[log]\nsecurity = "ssl"', "log.security"),
+        ('[log]\nca_file = "ca.pem"', "log.security"),
+        ('[log]\nsecurity = "tls"\ncert_file = "a.pem"', "log.cert_file"),
+        ('[log]\nusername = "a"\npassword = "b"', "log.sasl_mechanism"),
+        ('[log]\nsasl_mechanism = "SCRAM-SHA-512"\nusername = "a"', "log.sasl_mechanism"),
+        ('[log]\nsasl_mechanism = "PLAIN"\nusername = "a"\npassword = "b"', "log.sasl_mechanism"),
+        ('[log]\nsasl_mechanism = "GSSAPI"', "log.sasl_mechanism"),
         ('[store]\nurl = "postgres://x"', "store.url"),
         ('[log]\nurl = "kafka://a:9092"', "store.url"),
         ('[store]\nurl = "clickhouse://a:8123/beleg"', "store.url"),
@@ -99,7 +121,23 @@ def test_an_unknown_key_or_a_wrong_type_is_refused_by_its_path(
     ],
 )
 def test_what_makes_no_sense_is_refused_by_its_key(tmp_path: Path, text: str, key: str) -> None:
-    assert trouble(text, tmp_path).startswith(f"{key}: ")
+    said = trouble(text, tmp_path)
+    assert said.startswith(f"{key}: ")
+    assert "canary" not in said
+
+
+def test_others_may_reach_a_listener_that_has_a_token(tmp_path: Path) -> None:
+    for token in (TOKEN, "sha256:" + sha256(TOKEN.encode()).hexdigest()):
+        text = f'''
+            [admin]
+            listen = "0.0.0.0:9090"
+            token = "{token}"
+            [store]
+            listen = "[::]:8123"
+            token = "{token}"'''
+        assert read(text, tmp_path).admin.token == token
+    assert "set admin.token" in trouble('[admin]\nlisten = "0.0.0.0:9090"', tmp_path)
+    assert read('[admin]\nlisten = "localhost:9090"', tmp_path).admin.token == ""
 
 
 def test_a_key_belongs_to_one_site_and_one_kind(tmp_path: Path) -> None:

@@ -1,0 +1,252 @@
+"""The description of the public and the admin listener, as OpenAPI 3.1, made from what they run on.
+
+The event comes from the types that decode it, refusals from the table of codes, the balance from
+its own type. `docs/openapi.json` is this, written by `make docs`; the admin listener serves it.
+"""
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any, get_type_hints
+
+import msgspec
+
+from processors.balance import Balance
+from spine.codes import CODES, Code
+from spine.event import ConsentClaim, Event, Instant
+
+Part = dict[str, Any]
+_REF = "#/components/schemas/{name}"
+_ELSEWHERE = frozenset({"unknown_token", "not_found", "method_not_allowed"})
+_KEYS: list[Part] = [{"bearer_key": []}, {"query_key": []}]
+_TOKEN: list[Part] = [{}, {"admin_token": []}]
+_JSON = "application/json"
+
+
+def description() -> bytes:
+    """Give the description as JSON text, the same for the same version."""
+    text = msgspec.json.encode(
+        {
+            "openapi": "3.1.0",
+            "info": {
+                "title": "Beleg",
+                "version": version("beleg"),
+                "summary": "First-party, server-side event collector",
+                "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            },
+            "paths": {**_public(), **_admin()},
+            "components": {
+                "schemas": _schemas(),
+                "headers": {"retry_after": {"schema": {"type": "integer", "minimum": 1}}},
+                "securitySchemes": _security(),
+            },
+        },
+        order="deterministic",
+    )
+    return msgspec.json.format(text, indent=2) + b"\n"
+
+
+def _security() -> Part:
+    bearer = {"type": "http", "scheme": "bearer"}
+    return {
+        "bearer_key": bearer | {"description": "A browser key or a server key of a site."},
+        "query_key": {
+            "type": "apiKey",
+            "in": "query",
+            "name": "key",
+            "description": "A browser key; a server key is not taken from a URL.",
+        },
+        "admin_token": bearer | {"description": "admin.token, where one is set."},
+    }
+
+
+def _public() -> Part:
+    events = {
+        "servers": [{"url": "http://127.0.0.1:8080", "description": "collector.listen"}],
+        "post": {
+            "operationId": "post_events",
+            "summary": "Take one event or a batch; answers when everything accepted is durable.",
+            "security": _KEYS,
+            "requestBody": {
+                "required": True,
+                "description": "May be compressed, told by Content-Encoding.",
+                "content": {
+                    kind: {"schema": _ref("EventOrBatch")} for kind in (_JSON, "text/plain")
+                },
+            },
+            "responses": {"202": _json("A result for each event.", "Results"), **_refusals()},
+        },
+        "options": {
+            "operationId": "preflight",
+            "summary": "Say yes to pages of the sites, by CORS headers.",
+            "security": [{}],
+            "responses": {"204": {"description": "Allowed where CORS headers are in it."}},
+        },
+    }
+    return {"/v1/events": events}
+
+
+def _refusals() -> Part:
+    refusals: dict[str, list[Code]] = {}
+    for code in CODES.values():
+        if code.kind == "request" and code.name not in _ELSEWHERE:
+            refusals.setdefault(str(code.http_status), []).append(code)
+    return {status: _refusal(codes) for status, codes in sorted(refusals.items())}
+
+
+def _refusal(codes: Sequence[Code]) -> Part:
+    known = {"properties": {"code": {"enum": [code.name for code in codes]}}}
+    says = " ".join(f"`{code.name}`: {code.meaning}" for code in codes)
+    answer: Part = {
+        "description": says,
+        "content": {_JSON: {"schema": {"allOf": [_ref("Refusal"), known]}}},
+    }
+    if any(code.http_status == 503 for code in codes):
+        answer["headers"] = {"Retry-After": {"$ref": "#/components/headers/retry_after"}}
+    return answer
+
+
+def _admin() -> Part:
+    text = {"text/plain": {"schema": {"type": "string"}}}
+    ready: Part = {"200": {"description": "Ready.", "content": text}}
+    ready["503"] = {"description": "Not ready, and why.", "content": text}
+    away = _json("Log or store are away.", "Trouble")
+    event_id = {"name": "event_id", "in": "path", "required": True}
+    paths = {
+        "/healthz": _get("Alive.", {"200": {"description": "Alive.", "content": text}}, []),
+        "/readyz": _get("Can it do its work?", ready, []),
+        "/metrics": _get("Prometheus' text.", {"200": {"description": "All.", "content": text}}),
+        "/openapi.json": _get("This description.", {"200": _json("This.", None)}),
+        "/ledger": _get(
+            "The balance of every partition; not on a collector.",
+            {
+                "200": _json("Every record has one fate.", "Ledger"),
+                "500": _json("It does not hold.", "Ledger"),
+                "503": away,
+            },
+        ),
+        "/events/{event_id}": _get(
+            "The whole path of one event id; not on a collector.",
+            {
+                "200": _json("What has landed under it.", "Paths"),
+                "404": _json("Nothing has.", "Paths"),
+                "503": away,
+            },
+        )
+        | {"parameters": [event_id | {"schema": {"type": "string", "pattern": "^[^./{}]+$"}}]},
+    }
+    servers = [{"url": "http://127.0.0.1:9090", "description": "admin.listen"}]
+    return {path: operations | {"servers": servers} for path, operations in paths.items()}
+
+
+def _get(summary: str, responses: Part, security: Sequence[Part] = _TOKEN) -> Part:
+    if security:
+        responses = responses | {"401": _refusal([CODES["unknown_token"]])}
+    return {"get": {"summary": summary, "security": security, "responses": responses}}
+
+
+def _schemas() -> Part:
+    event = msgspec.defstruct("Event", list(_fields(Event)), forbid_unknown_fields=True)
+    _, named = msgspec.json.schema_components([event], ref_template=_REF)
+    of_events: Part = {"type": "array", "items": _ref("Event"), "maxItems": 5_000}
+    batch = {"events": of_events, "sent_at": msgspec.json.schema(Instant | None)}
+    shown: Part = {
+        "EventOrBatch": {"anyOf": [_ref("Event"), _ref("Batch")]},
+        "Batch": _object(batch, ["events"]),
+        "Results": _object(
+            {
+                "accepted": {"type": "integer", "minimum": 0},
+                "results": {"type": "array", "items": _ref("Result")},
+            }
+        ),
+        "Result": _result(),
+        "Refusal": _texts("code", "meaning", "detail") | {"additionalProperties": False},
+        "Trouble": _texts("trouble"),
+        "Ledger": _object(
+            {
+                "log_id": {"type": "string"},
+                "holds": {"type": "boolean"},
+                "partitions": {"type": "array", "items": _balance()},
+            }
+        ),
+        "Paths": _object(
+            {
+                "events": {"type": "array", "items": _texts("event_id", "site", "name")},
+                "rejected": {"type": "array", "items": _texts("log_id", "code", "detail")},
+            }
+        ),
+    }
+    plain: Part = _plain({**named, **shown})
+    return plain
+
+
+def _fields(struct: type[msgspec.Struct]) -> Any:
+    hints = get_type_hints(struct, include_extras=True)
+    for field in msgspec.structs.fields(struct):
+        if hints[field.name] is msgspec.Raw:  # decoded later, where unreadable means undecided
+            yield field.encode_name, ConsentClaim | None, None
+        elif field.required:
+            yield field.encode_name, hints[field.name]
+        else:
+            yield field.encode_name, hints[field.name], field.default
+
+
+def _result() -> Part:
+    kinds = ("accepted", "refused", "dropped")
+    codes = [code.name for code in CODES.values() if code.kind in kinds]
+    optional = {"type": ["string", "null"]}
+    return _object(
+        {
+            "event_id": optional,
+            "status": {"enum": list(kinds)},
+            "code": {"enum": [*codes, None]},
+            "detail": optional,
+        }
+    )
+
+
+def _balance() -> Part:
+    hints = get_type_hints(Balance)
+    return _object({name: msgspec.json.schema(hint) for name, hint in hints.items()})
+
+
+def _plain(tree: Any) -> Any:
+    """Say in words that every reader of JSON Schema knows what msgspec says in its own: decimals
+    are numbers or texts, a pattern ends with `$`, a range is a list of two."""
+    if isinstance(tree, list):
+        return [_plain(each) for each in tree]
+    if not isinstance(tree, dict):
+        return tree
+    if tree.get("format") == "decimal":
+        return {"anyOf": [{"type": "number"}, tree]}
+    if "prefixItems" in tree:
+        tree = tree | {"items": tree["prefixItems"][0]}
+    return {
+        name: each.replace("\\Z", "$") if name == "pattern" else _plain(each)
+        for name, each in tree.items()
+        if name != "prefixItems"
+    }
+
+
+def _object(properties: Mapping[str, Any], required: Sequence[str] | None = None) -> Part:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties) if required is None else list(required),
+        "additionalProperties": False,
+    }
+
+
+def _texts(*names: str) -> Part:
+    properties = {name: {"type": "string"} for name in names}
+    return {"type": "object", "properties": properties, "required": list(names)}
+
+
+def _json(says: str, schema: str | None) -> Part:
+    return {
+        "description": says,
+        "content": {_JSON: {"schema": _ref(schema) if schema else {"type": "object"}}},
+    }
+
+
+def _ref(name: str) -> Part:
+    return {"$ref": _REF.format(name=name)}
