@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from processors.evidence import is_edge, is_report, opens_session, order_key, visitor_of
 from processors.ledger import next_token
-from processors.rows import is_edge, is_report, opens_session, order_key, visitor_of
 from spine.failpoint import reach
 from spine.record import EventRecord
 from spine.store import Store, packed
