@@ -17,6 +17,7 @@ from processors.replay import Again, Left, Regime, again
 from spine.errors import Misconfigured
 from spine.failpoint import reach
 from spine.log import Entry, Log, Range, Record
+from spine.record import decode
 from spine.settings import Settings
 from spine.store import Store
 
@@ -113,7 +114,8 @@ class Replaying:
     async def page(self, records: Sequence[Record]) -> None:
         """Replay some records. Raises: Unavailable; then some of them may be on the log."""
         judged = [
-            (reading.identity, again(reading.content, self._regimes)) for reading in read(records)
+            (reading.identity, again(reading.content, self._regimes))
+            for reading in read(records, decode)
         ]
         named = {before for before, _ in judged}
         named |= {one.identity for _, one in judged if isinstance(one, Again)}

@@ -7,20 +7,23 @@ from pathlib import Path
 
 import click
 
-from bench import collecting, one_machine, processing, recovery
+from bench import collecting, one_machine, processing, recovery, volume
 from bench.figure import Figure, table
 from tests.kafka_broker import running_broker, what_is_missing
 
-_PARTS = ("collect", "process", "run", "recover")
+_PARTS = ("collect", "process", "run", "recover", "volume")
 
 
 @click.command()
 @click.option(
     "--quick", is_flag=True, help="Fewer events and seconds; for a look, not for a claim."
 )
+@click.option(
+    "--stored", "sizes", type=int, multiple=True, help="Events stored in part `volume`; repeatable."
+)
 @click.argument("parts", nargs=-1, type=click.Choice(_PARTS))
-def main(quick: bool, parts: tuple[str, ...]) -> None:
-    """Measure PARTS (collect, process, run, recover), all of them when none is named."""
+def main(quick: bool, sizes: tuple[int, ...], parts: tuple[str, ...]) -> None:
+    """Measure PARTS (collect, process, run, recover, volume), all of them when none is named."""
     wanted = parts or _PARTS
     print(f"{_machine()}; Python {platform.python_version()}\n", file=sys.stderr)
     figures: list[Figure] = []
@@ -39,6 +42,10 @@ def main(quick: bool, parts: tuple[str, ...]) -> None:
         figures += _told("run", one_machine.measure(events))
     if "recover" in wanted:
         figures += _told("recover", recovery.measure(1_000_000 if quick else 10_000_000))
+    if "volume" in wanted:
+        stored = (100_000, 1_000_000) if quick else (100_000, 1_000_000, 10_000_000, 100_000_000)
+        fresh = 30_000 if quick else 100_000
+        figures += _told("volume", volume.measure(sizes or stored, fresh))
     print(table(figures))
     missed = [figure.what.strip() for figure in figures if not figure.holds]
     print(

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -47,23 +46,31 @@ def measure_raw(url: str, directory: Path, server_cpu_s: Callable[[], float] = l
     return Cost(_BATCHES * _ROWS, own_s + server_cpu_s() - before)
 
 
-def _batches() -> list[Mapping[str, Sequence[Any]]]:
-    """Make the columns of the events table exactly as the processors make them."""
+def admitted(count: int, now_ms: int) -> list[bytes]:
+    """Give records of the last day as the collector writes them to the log."""
     source = Sources({"shop": SiteSettings(browser_keys=(_KEY,))}).find(_KEY)
     assert source is not None
-    now_ms = time.time_ns() // 1_000_000
-    events = visits(_BATCHES * _ROWS, Span(now_ms - _DAY_MS, now_ms))
     receipt = Receipt(now_ms, "203.0.113.0", "Mozilla/5.0")
-    made = []
-    for number in range(_BATCHES):
-        records = []
-        for place, event in enumerate(islice(events, _ROWS)):
-            claims = decode(orjson.dumps(event), 1)
-            assert isinstance(claims, Claims)
-            (admitted,) = admit(claims, receipt, source).admitted
-            records.append(Record(0, number * _ROWS + place, admitted.value, now_ms))
-        made.append(event_columns("raw", landings(read(records), {"shop": Site()})))
-    return made
+    values = []
+    for event in visits(count, Span(now_ms - _DAY_MS, now_ms)):
+        claims = decode(orjson.dumps(event), 1)
+        assert isinstance(claims, Claims)
+        (one,) = admit(claims, receipt, source).admitted
+        values.append(one.value)
+    return values
+
+
+def _batches() -> list[Mapping[str, Sequence[Any]]]:
+    """Make the columns of the events table exactly as the processors make them."""
+    now_ms = time.time_ns() // 1_000_000
+    records = [
+        Record(0, offset, value, now_ms)
+        for offset, value in enumerate(admitted(_BATCHES * _ROWS, now_ms))
+    ]
+    return [
+        event_columns("raw", landings(read(records[first : first + _ROWS]), {"shop": Site()}))
+        for first in range(0, len(records), _ROWS)
+    ]
 
 
 async def _main(url: str, directory: Path) -> None:

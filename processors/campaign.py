@@ -52,7 +52,8 @@ _ADDRESS = re.compile(
 _OWN_HOST = re.compile(r"(?:\w+://)?(?:\*\.)?([\w.-]{1,200})")
 
 
-def touch(url: str, referrer: str, own_hosts: Collection[str]) -> Touch | None:
+@lru_cache(maxsize=4096)  # most events come from few pages
+def touch(url: str, referrer: str, own_hosts: frozenset[str]) -> Touch | None:
     """Return what brought the visitor to this page, None when nothing outside the site did.
 
     Never raises, whatever the texts are. Shape: each of `own_hosts` stands for the hosts below it

@@ -6,12 +6,13 @@ twice changes nothing. Their version, a token, is taken after landing and before
 
 import base64
 import importlib.resources
+from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from processors.evidence import is_edge, is_report, opens_session, order_key, visitor_of
 from processors.ledger import next_token
-from processors.rows import is_edge, is_report, opens_session, order_key, visitor_of
 from spine.failpoint import reach
 from spine.record import EventRecord
 from spine.store import Store, packed
@@ -20,7 +21,9 @@ SESSION_TIMEOUT_S = 1800
 """A gap of more than this starts a session. Source: GA4's default."""
 
 _DAY_MS = 86_400_000
+_DAY_S = 86_400
 _LAST_DAY = 65_535
+_MAX_STRIPS = 60
 _SQL = {
     name: importlib.resources.files("processors").joinpath(f"{name}.sql").read_text("utf-8")
     for name in ("sessions", "edges", "orders", "persons")
@@ -105,12 +108,13 @@ async def session_selects(
 
 
 def _session_select(group: Sequence[Window], token: int) -> str:
-    rows = [(window, day) for window in group for day in sorted(window.days)]
+    days = [sorted(window.days) for window in group]
+    visitors = zip((window.visitor for window in group), days, strict=True)
     return _SQL["sessions"].format(
-        visitors=_base64(window.visitor for window, _ in rows),
-        days=_base64(_uint16(day) for _, day in rows),
-        sinces=_base64(_uint16(window.since) for window, _ in rows),
-        untils=_base64(_uint16(window.until) for window, _ in rows),
+        visitors=_base64(b"".join(visitor * len(its) for visitor, its in visitors)),
+        days=_uint16s(day for its in days for day in its),
+        sinces=_uint16s(window.since for window, its in zip(group, days, strict=True) for _ in its),
+        untils=_uint16s(window.until for window, its in zip(group, days, strict=True) for _ in its),
         first_day=min(window.since for window in group),
         last_day=max(window.until for window in group),
         timeout_s=SESSION_TIMEOUT_S,
@@ -143,24 +147,41 @@ async def _widened(store: Store, windows: Sequence[Window]) -> list[Window]:
 
 def _edges_sql(group: Sequence[Window]) -> str:
     return _SQL["edges"].format(
-        visitors=_base64(window.visitor for window in group),
-        sinces=_base64(_uint16(window.since) for window in group),
-        untils=_base64(_uint16(window.until) for window in group),
-        first_day=min(window.since for window in group),
-        last_day=max(window.until for window in group),
+        visitors=_base64(b"".join(window.visitor for window in group)),
+        sinces=_uint16s(window.since for window in group),
+        untils=_uint16s(window.until for window in group),
+        strips=_strips(group),
         end_of_days=_LAST_DAY,
         timeout_s=SESSION_TIMEOUT_S,
     )
 
 
-def windows_of(visitor: bytes, days: Iterable[int]) -> list[Window]:
-    """Lay a window of one day to either side around each touched day; windows that meet are one."""
-    return _merged(
-        [
-            Window(visitor, max(day - 1, 0), min(day + 2, _LAST_DAY), frozenset({day}))
-            for day in sorted(days)
-        ]
+def _strips(group: Sequence[Window]) -> str:
+    """Write the condition that a time is within one time-out of an edge of any window; of very
+    many windows, that it lies between the first and the last."""
+    sinces, untils = {window.since for window in group}, {window.until for window in group}
+    if len(sinces) + len(untils) > _MAX_STRIPS:
+        return _between(f"{min(sinces) * _DAY_S}", f"{max(untils) * _DAY_S}")
+    return " OR ".join(
+        [_between(f"{day * _DAY_S}", f"{day * _DAY_S + SESSION_TIMEOUT_S}") for day in sinces]
+        + [_between(f"{day * _DAY_S - SESSION_TIMEOUT_S}", f"{day * _DAY_S}") for day in untils]
     )
+
+
+def _between(first_s: str, until_s: str) -> str:
+    first, until = f"toDateTime64({first_s}, 3, 'UTC')", f"toDateTime64({until_s}, 3, 'UTC')"
+    return f"(f.occurred_at >= {first} AND f.occurred_at < {until})"
+
+
+def windows_of(visitor: bytes, days: Collection[int]) -> list[Window]:
+    """Lay a window of one day to either side around each touched day; windows that meet are one."""
+    if len(days) == 1:  # nearly always
+        return [_window(visitor, *days)]
+    return _merged([_window(visitor, day) for day in sorted(days)])
+
+
+def _window(visitor: bytes, day: int) -> Window:
+    return Window(visitor, max(day - 1, 0), min(day + 2, _LAST_DAY), frozenset((day,)))
 
 
 def _wider(window: Window) -> Window:
@@ -187,15 +208,15 @@ def groups_of(windows: Sequence[Window]) -> list[list[Window]]:
     not make it read the days between."""
     if not windows:
         return []
-    commonest, _ = Counter((window.since, window.until) for window in windows).most_common(1)[0]
-    main = [window for window in windows if (window.since, window.until) == commonest]
-    rest = [window for window in windows if (window.since, window.until) != commonest]
+    commonest, _ = Counter(window[1:3] for window in windows).most_common(1)[0]
+    main = [window for window in windows if window[1:3] == commonest]
+    rest = [window for window in windows if window[1:3] != commonest]
     return [group for group in (main, rest) if group]
 
 
-def _uint16(number: int) -> bytes:
-    return number.to_bytes(2, "little")
+def _uint16s(numbers: Iterable[int]) -> str:
+    return _base64(array("H", numbers).tobytes())
 
 
-def _base64(parts: Iterable[bytes]) -> str:
-    return base64.b64encode(b"".join(parts)).decode()
+def _base64(packed: bytes) -> str:
+    return base64.b64encode(packed).decode()

@@ -8,15 +8,17 @@ Invariants:
    and what it touches is derived again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from spine import record as records
 from spine.log import Record
-from spine.record import ControlRecord, EventRecord, Unreadable, control_identity
+from spine.record import ControlRecord, EventRecord, Unreadable, control_identity, decode_to_land
 
 NOBODY = bytes(16)
 """The digest that names nothing: no visitor, no identity."""
+
+
+Decode = Callable[[bytes], EventRecord | ControlRecord | Unreadable]
 
 
 class Seen(NamedTuple):
@@ -67,13 +69,12 @@ class Verdict(NamedTuple):
         return [r.content for r in readings if isinstance(r.content, EventRecord)]
 
 
-def read(batch: Sequence[Record]) -> list[Reading]:
+def read(batch: Sequence[Record], decode: Decode = decode_to_land) -> list[Reading]:
     """Decode every record; what cannot be decoded is a value too."""
-    return [_read(record) for record in batch]
+    return [_read(record, decode(record.value)) for record in batch]
 
 
-def _read(record: Record) -> Reading:
-    content = records.decode(record.value)
+def _read(record: Record, content: EventRecord | ControlRecord | Unreadable) -> Reading:
     if isinstance(content, EventRecord):
         identity, body = bytes.fromhex(content.identity), bytes.fromhex(content.body)
         return Reading(record, content, identity, body)
@@ -86,24 +87,31 @@ def judge(log_id: str, readings: Sequence[Reading], seen: Mapping[bytes, Seen]) 
     """Give every record its fate.
 
     Shape: `seen` holds every identity of the batch that has landed before, and may hold more."""
-    known = dict(seen)
+    firsts: dict[bytes, Reading] = {}
     verdict = Verdict([], [], [], [])
     for reading in readings:
-        verdict.fates.append(_judge(log_id, reading, known, verdict))
+        verdict.fates.append(_judge(log_id, reading, seen.get(reading.identity), firsts, verdict))
     return verdict
 
 
-def _judge(log_id: str, reading: Reading, known: dict[bytes, Seen], verdict: Verdict) -> Fate:
+def _judge(
+    log_id: str,
+    reading: Reading,
+    landed: Seen | None,
+    firsts: dict[bytes, Reading],
+    verdict: Verdict,
+) -> Fate:
     record, content, identity, body = reading
     if isinstance(content, Unreadable):
         verdict.rejected.append(reading)
         return Fate(record, "", record.appended_ms, NOBODY, "rejected", content.code)
-    site = content.site if isinstance(content, EventRecord) else ""
-    here = Seen(log_id, record.partition, record.offset, body)
-    first = known.setdefault(identity, here)
-    if first is not here and first[:3] != here[:3]:
+    site, fate = (content.site, "stored") if isinstance(content, EventRecord) else ("", "control")
+    first = landed or firsts.setdefault(identity, reading)
+    if landed is not None and landed[:3] == (log_id, record.partition, record.offset):
+        verdict.landed.append(reading)
+    elif first is reading:
+        verdict.fresh.append(reading)
+    else:
         code = "duplicate_copy" if first.body == body else "duplicate_conflict"
         return Fate(record, site, content.received_ms, identity, "duplicate", code)
-    (verdict.fresh if first is here else verdict.landed).append(reading)
-    fate = "stored" if isinstance(content, EventRecord) else "control"
     return Fate(record, site, content.received_ms, identity, fate, "")

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 import structlog
@@ -24,6 +25,7 @@ from spine.store import Store, packed
 
 _logger = structlog.get_logger()
 _FORGETS_AFTER_S = 60.0
+_FATE_AND_CODE = attrgetter("fate", "code")
 
 
 class _Setback(NamedTuple):
@@ -156,7 +158,7 @@ async def land(
 
 
 def _tell(batch: Batch, verdict: Verdict, keys: Touched, took_s: float, metrics: Metrics) -> None:
-    for (fate, code), count in Counter((one.fate, one.code) for one in verdict.fates).items():
+    for (fate, code), count in Counter(map(_FATE_AND_CODE, verdict.fates)).items():
         metrics.fates.labels(fate, code).inc(count)
     metrics.batch_records.observe(len(batch.records))
     metrics.batch_seconds.observe(took_s)

@@ -3,8 +3,9 @@
 Columns are built directly, because turning 10,000 rows into columns stalls the event loop 50 ms.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import NamedTuple
 
 import msgspec
 
@@ -17,11 +18,11 @@ from processors.bookkeeping import (
     tally_columns,
 )
 from processors.campaign import Touch, touch
-from processors.judge import NOBODY, Reading, Verdict
-from spine.digest import identifier_id
-from spine.event import ORDER_NAMES, Commerce, Identifiers, Page
+from processors.evidence import is_edge, is_report, opens_session, order_key, user_of, visitor_of
+from processors.judge import Reading, Verdict
+from spine.event import Commerce, Event, Identifiers, Page
 from spine.money import amount
-from spine.record import EventRecord
+from spine.record import EventRecord, Stamp
 
 _DIRECT = Touch("", "", "", "", "", "", "", "")
 _NO_PAGE, _NO_COMMERCE, _NO_IDENTIFIERS = Page(), Commerce(), Identifiers()
@@ -34,36 +35,48 @@ class Site(NamedTuple):
     lead_names: frozenset[str] = frozenset({"generate_lead"})
 
 
+_NO_SITE = Site()
+
+
 class Landing(NamedTuple):
-    """An event on its way into the tables, with the campaign its page tells of."""
+    """An event on its way into the tables, with the campaign its page tells of; what several
+    tables need is made once."""
 
     reading: Reading
     record: EventRecord
+    event: Event
+    event_key: bytes
+    visitor: bytes
     touch: Touch
     is_lead: bool
     page: Page
     commerce: Commerce
+    amount: Decimal | None
 
 
 def landings(readings: Iterable[Reading], sites: Mapping[str, Site]) -> list[Landing]:
     """Prepare the events among `readings`."""
     return [
-        _landing(reading, reading.content, sites.get(reading.content.site, Site()))
+        _landing(reading, reading.content, sites.get(reading.content.site, _NO_SITE))
         for reading in readings
         if isinstance(reading.content, EventRecord)
     ]
 
 
 def _landing(reading: Reading, record: EventRecord, site: Site) -> Landing:
-    page = record.event.page or _NO_PAGE
-    found = touch(page.url or "", page.referrer or "", site.own_hosts)
+    event = record.event
+    page, commerce = event.page or _NO_PAGE, event.commerce
     return Landing(
         reading,
         record,
-        found or _DIRECT,
-        record.event.name in site.lead_names,
+        event,
+        bytes.fromhex(record.event_key),
+        visitor_of(record),
+        touch(page.url or "", page.referrer or "", site.own_hosts) or _DIRECT,
+        event.name in site.lead_names,
         page,
-        record.event.commerce or _NO_COMMERCE,
+        commerce or _NO_COMMERCE,
+        amount(commerce) if commerce is not None else None,
     )
 
 
@@ -87,73 +100,84 @@ def tables(
     ]
 
 
-_EVENT_COLUMNS: Mapping[str, Callable[[Landing], Any]] = {
-    "site": lambda e: e.record.site,
-    "name": lambda e: e.record.event.name,
-    "event_id": lambda e: e.record.event_id,
-    "channel": lambda e: e.record.channel,
-    "identity": lambda e: e.reading.identity,
-    "event_key": lambda e: bytes.fromhex(e.record.event_key),
-    "visitor_id": lambda e: visitor_of(e.record),
-    "occurred_at": lambda e: e.record.occurred_ms,
-    "received_at": lambda e: e.record.received_ms,
-    "received_on": lambda e: e.record.received_on,
-    "anonymous_id": lambda e: e.record.event.anonymous_id,
-    "user_id": lambda e: e.record.event.user_id,
-    "user_key": lambda e: user_of(e.record),
-    "email_sha256": lambda e: (e.record.event.identifiers or _NO_IDENTIFIERS).email_sha256,
-    "phone_sha256": lambda e: (e.record.event.identifiers or _NO_IDENTIFIERS).phone_sha256,
-    "crm_id": lambda e: (e.record.event.identifiers or _NO_IDENTIFIERS).crm_id,
-    "page_url": lambda e: e.page.url or "",
-    "page_referrer": lambda e: e.page.referrer or "",
-    "page_title": lambda e: e.page.title or "",
-    "ip": lambda e: e.record.ip,
-    "user_agent": lambda e: e.record.user_agent,
-    "source": lambda e: e.touch.source,
-    "medium": lambda e: e.touch.medium,
-    "campaign": lambda e: e.touch.campaign,
-    "term": lambda e: e.touch.term,
-    "content": lambda e: e.touch.content,
-    "channel_group": lambda e: e.touch.channel_group,
-    "click_id_name": lambda e: e.touch.click_id_name,
-    "click_id": lambda e: e.touch.click_id,
-    "transaction_id": lambda e: e.commerce.transaction_id,
-    "currency": lambda e: e.commerce.currency or "",
-    "value": lambda e: amount(e.commerce),
-    "tax": lambda e: e.commerce.tax,
-    "shipping": lambda e: e.commerce.shipping,
-    "discount": lambda e: e.commerce.discount,
-    "coupon": lambda e: e.commerce.coupon or "",
-    "items": lambda e: _json(e.commerce.items),
-    "properties": lambda e: _json(e.record.event.properties),
-    "consent_kept": lambda e: e.record.stamp.kept,
-    "consent_rule": lambda e: e.record.stamp.rule,
-    "consent_version": lambda e: e.record.stamp.version,
-    "consent_purposes": lambda e: e.record.stamp.purposes,
-    "consent_signal": lambda e: e.record.stamp.signal,
-    "flags": lambda e: e.record.flags,
-    "log_partition": lambda e: e.reading.record.partition,
-    "log_offset": lambda e: e.reading.record.offset,
-}
-
-
 def event_columns(log_id: str, events: Sequence[Landing]) -> Columns:
     """One row per identity."""
-    columns: dict[str, Sequence[Any]] = {
-        name: [value(event) for event in events] for name, value in _EVENT_COLUMNS.items()
+    readings = [e.reading for e in events]
+    records = [e.record for e in events]
+    return {
+        "site": [record.site for record in records],
+        "event_id": [record.event_id for record in records],
+        "channel": [record.channel for record in records],
+        "identity": [reading.identity for reading in readings],
+        "event_key": [e.event_key for e in events],
+        "visitor_id": [e.visitor for e in events],
+        "occurred_at": [record.occurred_ms for record in records],
+        "received_at": [record.received_ms for record in records],
+        "received_on": [record.received_on for record in records],
+        "user_key": [user_of(record) for record in records],
+        "ip": [record.ip for record in records],
+        "user_agent": [record.user_agent for record in records],
+        "flags": [record.flags for record in records],
+        **_claimed_columns([e.event for e in events]),
+        **_page_columns([e.page for e in events], [e.touch for e in events]),
+        **_commerce_columns([e.commerce for e in events]),
+        "value": [e.amount for e in events],
+        **_stamp_columns([record.stamp for record in records]),
+        "log_id": [log_id] * len(events),
+        "log_partition": [reading.record.partition for reading in readings],
+        "log_offset": [reading.record.offset for reading in readings],
     }
-    columns["log_id"] = [log_id] * len(events)
-    return columns
 
 
-def opens_session(record: EventRecord) -> bool:
-    """Say whether an event makes or extends sessions: browser events, and server events that
-    track a page on behalf of a browser."""
-    if visitor_of(record) == NOBODY:
-        return False
-    event = record.event
-    on_page = event.page is not None and bool(event.page.url)
-    return record.channel == "browser" or (event.anonymous_id is not None and on_page)
+def _claimed_columns(events: Sequence[Event]) -> Columns:
+    identifiers = [event.identifiers or _NO_IDENTIFIERS for event in events]
+    return {
+        "name": [event.name for event in events],
+        "anonymous_id": [event.anonymous_id for event in events],
+        "user_id": [event.user_id for event in events],
+        "email_sha256": [named.email_sha256 for named in identifiers],
+        "phone_sha256": [named.phone_sha256 for named in identifiers],
+        "crm_id": [named.crm_id for named in identifiers],
+        "properties": [_flat(event.properties) for event in events],
+    }
+
+
+def _page_columns(pages: Sequence[Page], touches: Sequence[Touch]) -> Columns:
+    return {
+        "page_url": [page.url or "" for page in pages],
+        "page_referrer": [page.referrer or "" for page in pages],
+        "page_title": [page.title or "" for page in pages],
+        "source": [one.source for one in touches],
+        "medium": [one.medium for one in touches],
+        "campaign": [one.campaign for one in touches],
+        "term": [one.term for one in touches],
+        "content": [one.content for one in touches],
+        "channel_group": [one.channel_group for one in touches],
+        "click_id_name": [one.click_id_name for one in touches],
+        "click_id": [one.click_id for one in touches],
+    }
+
+
+def _commerce_columns(told: Sequence[Commerce]) -> Columns:
+    return {
+        "transaction_id": [commerce.transaction_id for commerce in told],
+        "currency": [commerce.currency or "" for commerce in told],
+        "tax": [commerce.tax for commerce in told],
+        "shipping": [commerce.shipping for commerce in told],
+        "discount": [commerce.discount for commerce in told],
+        "coupon": [commerce.coupon or "" for commerce in told],
+        "items": [_json(commerce.items) for commerce in told],
+    }
+
+
+def _stamp_columns(stamps: Sequence[Stamp]) -> Columns:
+    return {
+        "consent_kept": [stamp.kept for stamp in stamps],
+        "consent_rule": [stamp.rule for stamp in stamps],
+        "consent_version": [stamp.version for stamp in stamps],
+        "consent_purposes": [stamp.purposes for stamp in stamps],
+        "consent_signal": [stamp.signal for stamp in stamps],
+    }
 
 
 def visitor_fact_columns(events: Sequence[Landing]) -> Columns:
@@ -161,12 +185,12 @@ def visitor_fact_columns(events: Sequence[Landing]) -> Columns:
     events = [event for event in events if opens_session(event.record)]
     return {
         "site": [e.record.site for e in events],
-        "visitor_id": [visitor_of(e.record) for e in events],
+        "visitor_id": [e.visitor for e in events],
         "occurred_at": [e.record.occurred_ms for e in events],
         "identity": [e.reading.identity for e in events],
-        "event_key": [bytes.fromhex(e.record.event_key) for e in events],
-        "name": [e.record.event.name for e in events],
-        "is_key": [int(e.is_lead or e.record.event.name == "purchase") for e in events],
+        "event_key": [e.event_key for e in events],
+        "name": [e.event.name for e in events],
+        "is_key": [int(e.is_lead or e.event.name == "purchase") for e in events],
         "page": [e.page.url or "" for e in events],
         "source": [e.touch.source for e in events],
         "medium": [e.touch.medium for e in events],
@@ -177,19 +201,6 @@ def visitor_fact_columns(events: Sequence[Landing]) -> Columns:
     }
 
 
-def is_report(record: EventRecord) -> bool:
-    """Say whether an event reports something about an order."""
-    commerce = record.event.commerce
-    named = commerce is not None and commerce.transaction_id is not None
-    return record.event.name in ORDER_NAMES and named
-
-
-def order_key(record: EventRecord) -> bytes:
-    """Name the order that a report is about."""
-    commerce = record.event.commerce or _NO_COMMERCE
-    return identifier_id(record.site, "transaction_id", commerce.transaction_id or "")
-
-
 def order_fact_columns(events: Sequence[Landing]) -> Columns:
     """One row per report about an order."""
     events = [event for event in events if is_report(event.record)]
@@ -197,14 +208,14 @@ def order_fact_columns(events: Sequence[Landing]) -> Columns:
         "order_key": [order_key(e.record) for e in events],
         "site": [e.record.site for e in events],
         "transaction_id": [e.commerce.transaction_id for e in events],
-        "name": [e.record.event.name for e in events],
+        "name": [e.event.name for e in events],
         "occurred_at": [e.record.occurred_ms for e in events],
         "identity": [e.reading.identity for e in events],
-        "event_key": [bytes.fromhex(e.record.event_key) for e in events],
+        "event_key": [e.event_key for e in events],
         "channel": [e.record.channel for e in events],
-        "visitor_id": [visitor_of(e.record) for e in events],
+        "visitor_id": [e.visitor for e in events],
         "currency": [e.commerce.currency or "" for e in events],
-        "value": [amount(e.commerce) for e in events],
+        "value": [e.amount for e in events],
         "tax": [e.commerce.tax for e in events],
         "shipping": [e.commerce.shipping for e in events],
         "is_full": [int(e.commerce.value is None and not e.commerce.items) for e in events],
@@ -216,47 +227,37 @@ def lead_fact_columns(events: Sequence[Landing]) -> Columns:
     events = [event for event in events if event.is_lead]
     return {
         "site": [e.record.site for e in events],
-        "event_key": [bytes.fromhex(e.record.event_key) for e in events],
+        "event_key": [e.event_key for e in events],
         "channel": [e.record.channel for e in events],
         "event_id": [e.record.event_id for e in events],
         "occurred_at": [e.record.occurred_ms for e in events],
-        "visitor_id": [visitor_of(e.record) for e in events],
+        "visitor_id": [e.visitor for e in events],
         "currency": [e.commerce.currency or "" for e in events],
-        "value": [amount(e.commerce) for e in events],
+        "value": [e.amount for e in events],
     }
-
-
-def is_edge(record: EventRecord) -> bool:
-    """Say whether an event is evidence that two identifiers are one person."""
-    event = record.event
-    named = event.anonymous_id is not None and visitor_of(record) != NOBODY
-    return record.stamp.linked and named and event.user_id is not None
 
 
 def edge_columns(events: Sequence[Landing]) -> Columns:
     """One row per event that links an anonymous id and a user id."""
     events = [event for event in events if is_edge(event.record)]
     return {
-        "anonymous_key": [visitor_of(e.record) for e in events],
+        "anonymous_key": [e.visitor for e in events],
         "user_key": [user_of(e.record) for e in events],
         "site": [e.record.site for e in events],
-        "anonymous_id": [e.record.event.anonymous_id for e in events],
-        "user_id": [e.record.event.user_id for e in events],
+        "anonymous_id": [e.event.anonymous_id for e in events],
+        "user_id": [e.event.user_id for e in events],
         "occurred_at": [e.record.occurred_ms for e in events],
         "identity": [e.reading.identity for e in events],
         "channel": [e.record.channel for e in events],
     }
 
 
-def visitor_of(record: EventRecord) -> bytes:
-    """Give the visitor's digest, or the digest that names nobody."""
-    return bytes.fromhex(record.visitor) if record.visitor else NOBODY
-
-
-def user_of(record: EventRecord) -> bytes:
-    """Give the digest of the user id, or the digest that names nobody."""
-    user_id = record.event.user_id
-    return identifier_id(record.site, "user_id", user_id) if user_id is not None else NOBODY
+def _flat(properties: object) -> str:
+    """Give free properties as they lie on the log, where they were not decoded."""
+    if not isinstance(properties, msgspec.Raw):
+        return _json(properties)
+    text = bytes(properties).decode()
+    return "" if text in ("{}", "null") else text
 
 
 def _json(value: object) -> str:

@@ -1,7 +1,8 @@
 -- Rewrite the visitor-days that the touched days' chains of events cover, sets replaced whole.
 --
 -- touched   one row per (visitor, touched day) with the window of evidence around it
--- evidence  the visitor's facts in the window; copies of one report are one
+-- evidence  the visitor's facts in the window; copies of one report change nothing below: there is
+--           no gap between them, and what counts counts event keys
 -- chains    a gap of more than {timeout_s} seconds starts a session
 -- Each session is laid on every day from its start to its end, so that a day from which a session
 -- moved away is rewritten too, with what is left of it.
@@ -22,7 +23,7 @@ windows AS (
     FROM touched GROUP BY visitor_id, since, until
 ),
 evidence AS (
-    SELECT DISTINCT
+    SELECT
         f.site AS site, f.visitor_id AS visitor_id, w.since AS since, w.touched_days AS touched_days,
         f.occurred_at AS occurred_at, f.identity AS identity, f.event_key AS event_key,
         f.name AS name, f.is_key AS is_key, f.page AS page,

@@ -164,7 +164,7 @@ class ProcessorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
 
     batch_records: Annotated[
         int, _says("Most records judged and landed together.", ge=1, le=100_000)
-    ] = 10_000
+    ] = 30_000
     batch_wait_ms: Annotated[
         int, _says("How long a batch that is not full waits for more.", ge=10)
     ] = 1_000

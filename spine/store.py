@@ -33,6 +33,7 @@ DATABASE = "beleg"
 _SETTINGS = {
     "async_insert": 0,
     "insert_deduplicate": 0,
+    "optimize_on_insert": 0,  # collapses an insert within itself: half its cost, and no need of it
     "max_partitions_per_insert_block": 0,  # a backfill reaches over years of days
     "priority": 1,  # before the readers of the same engine (`reports.engine`)
     "max_query_size": 1 << 28,  # the keys a batch touched travel inside the statement

@@ -147,3 +147,16 @@ async def test_versions_rise_even_when_the_clock_is_put_back(store: Store) -> No
     await store.command(f"INSERT INTO tokens VALUES (0, {ahead})")
     taken = [ahead, *[await next_token(store) for _ in range(5)]]
     assert all(earlier < later for earlier, later in pairwise(taken))
+
+
+async def test_windows_of_very_many_days_are_judged_alike(store: Store, site: str) -> None:
+    """More days than stand in a statement one by one; each chain crosses its window's edge."""
+    long, late = [], []
+    for number in range(40):
+        at_ms = MIDNIGHT_MS + 4 * number * DAY_MS
+        hour_ms = 60 * MINUTE_MS
+        chain = range(at_ms - DAY_MS - hour_ms, at_ms + hour_ms, 29 * MINUTE_MS)
+        seen = [one._replace(anonymous_id=f"a{number}") for one in views(site, *chain)]
+        long += seen
+        late.append(seen[-1]._replace(event_id=f"late{number}", at_ms=chain[-1] + MINUTE_MS))
+    await derived(store, site, [long, late])

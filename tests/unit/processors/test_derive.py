@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processors.derive import Window, groups_of, touched, windows_of
-from processors.rows import order_key, visitor_of
+from processors.evidence import order_key, visitor_of
 from tests.flow.happenings import DAY_MS, Happening, Order, record
 
 VISITOR = bytes(15) + b"v"

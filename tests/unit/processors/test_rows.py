@@ -9,17 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processors.bookkeeping import Columns
-from processors.judge import NOBODY, judge, read
-from processors.rows import (
-    Site,
+from processors.evidence import (
     is_edge,
     is_report,
     opens_session,
     order_key,
-    tables,
     user_of,
     visitor_of,
 )
+from processors.judge import NOBODY, judge, read
+from processors.rows import Site, tables
 from spine.event import Page
 from spine.log import Record
 from spine.record import EventRecord, SpillRecord, TallyRecord, encode
@@ -100,6 +99,14 @@ def test_an_order_lands_with_its_money() -> None:
     assert facts["order_key"] == [order_key(told)]
     bare = record(SEEN._replace(name="refund", order=Order("t")))
     assert all_columns([encode(bare)])["order_facts"]["is_full"] == [1]
+
+
+def test_free_properties_are_kept_as_they_were_sent() -> None:
+    told = record(SEEN)
+    for properties, text in (({"a": 1.5, "ü": None}, '{"a":1.5,"ü":null}'), ({}, ""), (None, "")):
+        event = msgspec.structs.replace(told.event, properties=properties)
+        columns = all_columns([encode(msgspec.structs.replace(told, event=event))])
+        assert columns["events"]["properties"] == [text]
 
 
 def test_a_site_says_what_its_leads_are() -> None:

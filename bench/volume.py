@@ -1,0 +1,155 @@
+"""Part `volume`: what an event costs, and a question takes, with so many events already stored.
+
+`python -m bench.volume DATA_DIR EVENTS FRESH` is one size, in a process of its own.
+"""
+
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import structlog
+
+from bench.figure import Cost, Figure
+from bench.process import ROOT
+from bench.raw_insert import admitted
+from bench.stored import fill, known_visitors
+from processors.loop import Processor
+from processors.rows import Site
+from processors.sites import enter_sites
+from reports.engine import Engine, Limits, Question
+from reports.statement import Failure
+from spine.embedded_log import EmbeddedLog
+from spine.log import Batch, Entry, Range
+from spine.metrics import Metrics
+from spine.settings import SiteSettings, StoreSettings
+from spine.store import Store
+
+_BATCH = 10_000
+_WARM = 2
+_KNOWN = 5_000
+_QUIET_S, _PATIENCE_S = 2.0, 600.0
+_CHILD_S = 7_200
+_DAY = (
+    "occurred_at >= toDateTime(today() - 3, 'UTC') AND occurred_at < toDateTime(today() - 2, 'UTC')"
+)
+_QUESTIONS = {
+    "v_events, one day, sessions and persons counted":
+        f"SELECT uniqExact(session_id), uniqExact(person_id) FROM v_events WHERE {_DAY}",
+    "v_events, one day, 1000 rows with session and person":
+        "SELECT event_id, name, occurred_at, session_id, person_id FROM v_events"
+        f" WHERE {_DAY} LIMIT 1000",
+    "v_events, one event_id of that day":
+        f"SELECT * FROM v_events WHERE {_DAY} AND event_id ="
+        f" (SELECT any(event_id) FROM events WHERE {_DAY})",
+    "v_kpi_daily, 30 days": "SELECT * FROM v_kpi_daily WHERE date >= today() - 30",
+    "v_orders, all, count and net": "SELECT count(), sum(net) FROM v_orders",
+}  # fmt: skip
+_FLOORS_S = {
+    (10_000_000, "v_events, one day, sessions and persons counted"): 2.0,
+    (10_000_000, "v_events, one day, 1000 rows with session and person"): 2.0,
+    (10_000_000, "v_events, one event_id of that day"): 0.3,
+    (100_000_000, "v_kpi_daily, 30 days"): 3.0,
+}
+
+
+def measure(sizes: Sequence[int], fresh: int) -> list[Figure]:
+    """Fill a store of each size, process the same number of fresh events, then ask."""
+    figures: list[Figure] = []
+    for size in sizes:
+        with tempfile.TemporaryDirectory(prefix="beleg-volume-") as directory:
+            done = subprocess.run(
+                [sys.executable, "-m", "bench.volume", directory, str(size), str(fresh)],
+                cwd=ROOT,
+                stdout=subprocess.PIPE,
+                timeout=_CHILD_S,
+                check=True,
+            )
+        found = json.loads(done.stdout.splitlines()[-1])
+        cost = Cost(found["events"], found["cpu_s"])
+        figures.append(
+            Figure(f"{size:,} events stored: the processor and its store",
+                   cost.cpu_s / cost.events * 1e6, "µs CPU/event", cost=cost)
+        )  # fmt: skip
+        figures += [
+            Figure(f"  {what}", took_s, "s", _FLOORS_S.get((size, what)), at_most=True)
+            for what, took_s in found["questions"].items()
+        ]
+    return figures
+
+
+async def _processed(store: Store, directory: Path, fresh: int) -> Cost:
+    log = await EmbeddedLog.open(
+        directory / "log",
+        batch_records=_BATCH,
+        batch_wait_ms=1_000,
+        max_bytes=1 << 40,
+        retention_s=86_400,
+    )
+    now_ms = time.time_ns() // 1_000_000
+    values = admitted(fresh + _WARM * _BATCH, now_ms)
+    for first in range(0, len(values), _BATCH):
+        await log.append([Entry(bytes(16), value) for value in values[first : first + _BATCH]])
+    processor = Processor(log, "fresh", store, {"shop": Site()}, Metrics("bench"))
+    cpu_s = 0.0
+    for number, (first, end) in enumerate(pairwise(range(0, len(values) + 1, _BATCH))):
+        if number == _WARM:
+            cpu_s = time.process_time()
+        records = await log.read(0, first, _BATCH)
+        await processor.take(Batch(records, [Range(0, first, end)]))
+    await _quiet(store)
+    cpu_s = time.process_time() - cpu_s
+    await log.close()
+    return Cost(fresh, cpu_s)
+
+
+async def _quiet(store: Store) -> None:
+    """Return when nothing is merged any more: what merges cost is part of the cost."""
+    give_up_at = time.monotonic() + _PATIENCE_S
+    quiet_at = time.monotonic()
+    while time.monotonic() < min(quiet_at + _QUIET_S, give_up_at):
+        if await store.select("SELECT 1 FROM system.merges LIMIT 1"):
+            quiet_at = time.monotonic()
+        await asyncio.sleep(0.1)
+
+
+def _asked(path: Path) -> dict[str, float]:
+    settings = StoreSettings()
+    limits = Limits(max_execution_time_s=600, max_memory_bytes=settings.query_memory_bytes)
+    engine = Engine(path, limits, database="beleg", writable=False)
+    took_s = {}
+    for what, sql in _QUESTIONS.items():
+        tries = []
+        for _ in range(3):
+            began_at = time.monotonic()
+            answer = engine.answer(Question(sql.encode(), "beleg", "TabSeparated", {}, {}))
+            tries.append(time.monotonic() - began_at)
+            if isinstance(answer, Failure) or not answer.body:
+                raise RuntimeError(f"{what}: {answer}")
+        took_s[what] = sorted(tries)[1]
+    engine.close()
+    return took_s
+
+
+async def _main(directory: Path, events: int, fresh: int) -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
+    store = await Store.open("embedded", directory)
+    await store.migrate(lambda _: None)
+    await enter_sites(store, {"shop": SiteSettings(timezone="Europe/Berlin")})
+    # Of very many events only what is derived: that is all the KPI read.
+    await fill(store, events, known_visitors(_KNOWN), landed=fresh > 0)
+    await _quiet(store)
+    cost = await _processed(store, directory, fresh) if fresh else Cost(1, 0.0)
+    assert store.path is not None
+    questions = await asyncio.to_thread(_asked, store.path)
+    await store.close()
+    print(json.dumps({"events": cost.events, "cpu_s": cost.cpu_s, "questions": questions}))
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))
