@@ -29,7 +29,8 @@ OPERATIONS: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    extra = f'admin.token = "{TOKEN}"'
+    # Of the keys that are tried here hundreds are unknown ones.
+    extra = f'admin.token = "{TOKEN}"\ncollector.unknown_keys_per_minute = 100000'
     with embedded_house(tmp_path_factory.mktemp("described"), extra) as house:
         yield house
 
