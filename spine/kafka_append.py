@@ -31,7 +31,7 @@ from spine.failpoint import reach
 from spine.kafka_topic import MAX_VALUE_BYTES, KafkaTopic
 from spine.log import Entry
 
-_WINDOW_S = 0.0025
+_WINDOW_S = 0.0005  # what comes at the same moment goes together
 _BATCH_BYTES = 256 * 1024
 _BATCH_HEADER_BYTES = 61
 _RECORD_BYTES = 24  # an upper bound of what a record needs around its value
