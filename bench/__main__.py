@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from bench import collecting, one_machine, processing, recovery, volume
+from bench import collecting, one_machine, processing, recovery, soak, volume
 from bench.figure import Figure, table
 from tests.kafka_broker import running_broker, what_is_missing
 
-_PARTS = ("collect", "process", "run", "recover", "volume")
+_PARTS = ("collect", "process", "soak", "run", "recover", "volume")
 
 
 @click.command()
@@ -23,11 +23,11 @@ _PARTS = ("collect", "process", "run", "recover", "volume")
 )
 @click.argument("parts", nargs=-1, type=click.Choice(_PARTS))
 def main(quick: bool, sizes: tuple[int, ...], parts: tuple[str, ...]) -> None:
-    """Measure PARTS (collect, process, run, recover, volume), all of them when none is named."""
+    """Measure PARTS, all of them when none is named."""
     wanted = parts or _PARTS
     print(f"{_machine()}; Python {platform.python_version()}\n", file=sys.stderr)
     figures: list[Figure] = []
-    if "collect" in wanted or "process" in wanted:
+    if {"collect", "process", "soak"} & set(wanted):
         if (missing := what_is_missing()) is not None:
             raise click.ClickException(missing)
         with running_broker() as broker:
@@ -37,6 +37,9 @@ def main(quick: bool, sizes: tuple[int, ...], parts: tuple[str, ...]) -> None:
             if "process" in wanted:
                 events = 60_000 if quick else 300_000
                 figures += _told("process", processing.measure(broker, events))
+            if "soak" in wanted:
+                phases = soak.Phases(30, 20, 30) if quick else soak.Phases(600, 120, 180)
+                figures += _told("soak", soak.measure(broker, phases))
     if "run" in wanted:
         events = 100_000 if quick else 1_000_000
         figures += _told("run", one_machine.measure(events))

@@ -29,13 +29,27 @@ class Figure(NamedTuple):
     cost: Cost | None = None
     baseline: str = ""
     against: Cost | None = None
+    least_ratio: float | None = None
+    least_per_cpu_s: float | None = None
 
     @property
     def holds(self) -> bool:
-        """Say whether the floor is kept; a figure without a floor keeps it."""
+        """Say whether every floor is kept; a figure without one keeps it."""
+        if self.least_ratio is not None and (self.ratio or 0) < self.least_ratio:
+            return False
+        per_cpu_s = self.cost.per_cpu_s if self.cost else 0
+        if self.least_per_cpu_s is not None and per_cpu_s < self.least_per_cpu_s:
+            return False
         if self.floor is None:
             return True
         return self.reached <= self.floor if self.at_most else self.reached >= self.floor
+
+    @property
+    def ratio(self) -> float | None:
+        """Events per CPU-second, as a share of the baseline's."""
+        if self.cost is None or self.against is None:
+            return None
+        return self.cost.per_cpu_s / self.against.per_cpu_s
 
 
 _HEAD = ("what", "floor", "reached", "", "µs CPU/event", "per CPU-s", "baseline", "its", "ratio")
@@ -57,20 +71,24 @@ def _cells(row: Sequence[str], widths: Sequence[int]) -> list[str]:
 
 
 def _row(figure: Figure) -> tuple[str, ...]:
-    floor = ""
+    floors = []
     if figure.floor is not None:
-        floor = f"{'≤' if figure.at_most else '≥'} {_number(figure.floor)}"
-    cost, against = figure.cost, figure.against
+        floors.append(f"{'≤' if figure.at_most else '≥'} {_number(figure.floor)}")
+    if figure.least_per_cpu_s is not None:
+        floors.append(f"{figure.least_per_cpu_s:,.0f}/CPU-s")
+    if figure.least_ratio is not None:
+        floors.append(f"ratio {figure.least_ratio:.2f}")
+    cost, against, ratio = figure.cost, figure.against, figure.ratio
     return (
         figure.what,
-        floor,
+        ", ".join(floors),
         f"{_number(figure.reached)} {figure.unit}",
         "" if figure.holds else "MISSED",
         f"{cost.cpu_s / cost.events * 1e6:.1f}" if cost else "",
         f"{cost.per_cpu_s:,.0f}" if cost else "",
         figure.baseline,
         f"{against.per_cpu_s:,.0f}" if against else "",
-        f"{cost.per_cpu_s / against.per_cpu_s:.2f}" if cost and against else "",
+        f"{ratio:.2f}" if ratio is not None else "",
     )
 
 

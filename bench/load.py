@@ -32,7 +32,8 @@ _PATIENCE_S = 60.0
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """What to post.
 
-    Shape: until `seconds` are over, or the `events` of `span` once; `rate` makes an open loop.
+    Shape: until `seconds` are over, or the `events` of `span` once; `rate` makes an open loop;
+    `sheds` says that 503 is no wrong answer.
     Units: `rate` is requests per second; `first_ms` and `last_ms` are milliseconds since 1970."""
 
     address: str
@@ -46,6 +47,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     last_ms: int = 0
     by_server: bool = False
     status: int = 202
+    sheds: bool = False
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
