@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import cast
 
 import msgspec
-from aiohttp import HttpVersion11, web
+from aiohttp import HttpVersion, HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
 
 from collector.admit import Admission, Result
@@ -34,7 +34,6 @@ class Answer(web.StreamResponse):
         self._wanted = headers
         self._request: web.BaseRequest | None = None
         self._stays = True
-        self._bare = False
 
     @property
     def keep_alive(self) -> bool | None:
@@ -53,25 +52,31 @@ class Answer(web.StreamResponse):
         """Take note of what is answered; nothing is written yet."""
         self._request = request
         self._stays = self._stays and request.keep_alive
-        self._bare = request.method == "HEAD"
         return None
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Write the answer. Raises: ConnectionError when the client has gone."""
         request = cast("web.BaseRequest", self._request)  # aiohttp prepares before it writes
-        writer = request.writer
+        content = self._content
+        await request.writer.write(
+            b"%bContent-Length: %d\r\nDate: %b\r\n\r\n%b"
+            % (
+                self.head(request.version),
+                len(content),
+                _date(int(time.time())),
+                b"" if request.method == "HEAD" else content,
+            )
+        )
+        await request.writer.drain()
+
+    def head(self, version: HttpVersion) -> bytes:
+        """Give what alike answers begin with. Raises: ValueError for a header of several lines."""
         connection = ""
         if not self._stays:
             connection = "close"
-        elif request.version < HttpVersion11:
+        elif version < HttpVersion11:
             connection = "keep-alive"
-        head = _head(self.status, self._wanted, connection)
-        content = self._content
-        await writer.write(
-            b"%bContent-Length: %d\r\nDate: %b\r\n\r\n%b"
-            % (head, len(content), _date(int(time.time())), b"" if self._bare else content)
-        )
-        await writer.drain()
+        return _head(self.status, self._wanted, connection)
 
 
 @lru_cache(maxsize=1024)
