@@ -74,7 +74,8 @@ async def test_what_would_starve_the_machine_ends_with_an_error(
 ) -> None:
     seconds = "1" if code == TIME else "30"
     given, text = await ask(http, query, max_execution_time=seconds, max_memory_usage="300000000")
-    assert given == code, text[:300]
+    # What is bounded by time may meet the bound of memory first, on a machine that is fast.
+    assert given in ((TIME, MEMORY) if code == TIME else (code,)), text[:300]
     assert await ask(http, "SELECT 1") == (0, "1\n")
 
 
