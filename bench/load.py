@@ -51,7 +51,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it. Shape: `wrong` counts statuses and bodies that were not as they must be."""
+    """What came of it.
+
+    Shape: latencies are of what was accepted, from when a request was due, and `sent_p99_ms` from
+    when it was sent; `wrong` counts statuses and bodies that were not as they must be."""
 
     requests: int
     events: int
@@ -59,6 +62,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     p50_ms: float
     p99_ms: float
     max_ms: float
+    sent_p99_ms: float
     cpu_s: float
     wrong: dict[str, int]
 
@@ -77,6 +81,7 @@ class _Load:
         self.free: deque[_Connection] = deque()
         self.due: deque[float] = deque()
         self.latencies_s = array("d")
+        self.sent_latencies_s = array("d")
         self.events = 0
         self.under_way = 0
         self.open = True
@@ -91,14 +96,16 @@ class _Load:
         self.under_way += 1
         return _Post(found[0], found[1], self.clock() if due_at is None else due_at)
 
-    def answered(self, post: _Post, status: int, body: bytes) -> None:
+    def answered(self, post: _Post, sent_at: float, status: int, body: bytes) -> None:
         self.under_way -= 1
         accepted = self.order.status == 204 or body.startswith(b'{"accepted":%d,' % post.events)
         if status != self.order.status or not accepted:
             self.wrong[str(status) if status != self.order.status else "not accepted"] += 1
         else:
             self.events += post.events
-            self.latencies_s.append(self.clock() - post.due_at)
+            now = self.clock()
+            self.latencies_s.append(now - post.due_at)
+            self.sent_latencies_s.append(now - sent_at)
 
     def goes_on(self, connection: "_Connection") -> None:
         if self.order.rate is None:
@@ -157,6 +164,7 @@ class _Connection(asyncio.Protocol):
         self._load = load
         self._received = b""
         self._post: _Post | None = None
+        self._sent_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
@@ -166,6 +174,7 @@ class _Connection(asyncio.Protocol):
 
     def post(self, post: _Post) -> None:
         self._post = post
+        self._sent_at = self._load.clock()
         self._transport.write(post.content)
 
     def data_received(self, data: bytes) -> None:
@@ -181,7 +190,7 @@ class _Connection(asyncio.Protocol):
         last = _LAST in self._received[:head_end].lower()
         self._received = self._received[end:]
         post, self._post = self._post, None
-        self._load.answered(post, status, body)
+        self._load.answered(post, self._sent_at, status, body)
         if not last:  # else another is opened when this one is closed
             self._load.goes_on(self)
 
@@ -237,6 +246,7 @@ async def _run(order: Order) -> Result:
         p50_ms=latencies_ms[len(latencies_ms) // 2],
         p99_ms=latencies_ms[len(latencies_ms) * 99 // 100],
         max_ms=latencies_ms[-1],
+        sent_p99_ms=1000 * sorted(load.sent_latencies_s)[len(latencies_ms) * 99 // 100],
         cpu_s=_cpu_s() - cpu_s,
         wrong=dict(load.wrong),
     )
