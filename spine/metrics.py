@@ -4,7 +4,7 @@ Labels are bounded: routes, codes, statuses, partitions and configured sites, ne
 sent. The registry is made by the roof and handed down; there is no global one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -126,3 +126,29 @@ class Metrics:
     def exposition(self) -> bytes:
         """Give the metrics in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+def side_by_side(texts: Mapping[str, str]) -> str:
+    """Put the metrics of several workers into one text, each sample with a label `worker`.
+
+    Shape: from worker to its metrics in Prometheus' text format; every name stands there once."""
+    families: dict[str, list[str]] = {}
+    for worker, text in texts.items():
+        samples: list[str] = []
+        for line in text.splitlines():
+            if line.startswith("# HELP "):
+                samples = families.setdefault(line, [])
+            elif line.startswith("#"):
+                if line not in samples:
+                    samples.append(line)
+            else:
+                samples.append(_labelled(line, worker))
+    return "".join(f"{line}\n" for head, lines in families.items() for line in (head, *lines))
+
+
+def _labelled(sample: str, worker: str) -> str:
+    name, brace, rest = sample.partition("{")
+    if brace:
+        return f'{name}{{worker="{worker}",{rest}'
+    name, _, value = sample.partition(" ")
+    return f'{name}{{worker="{worker}"}} {value}'

@@ -7,9 +7,11 @@ import asyncio
 import contextlib
 import errno
 import fcntl
+import gc
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -36,6 +38,16 @@ def run_to_end(work: Coroutine[Any, Any, T]) -> T:
         return runner.run(work)
 
 
+def spare_cycle_collector() -> None:
+    """Let the search for cycles leave alone what is loaded by now, and run seldom.
+
+    That lives for ever, and a batch has many thousand objects at once, none of them in a cycle:
+    with Python's defaults the search took a sixth of the collector's CPU."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 10, 10)
+
+
 async def until_stopped(tasks: Iterable["asyncio.Task[None]"]) -> None:
     """Return when SIGTERM or SIGINT asks to stop; raise what one of the tasks raised. A task that
     comes to its end is just done."""
@@ -54,6 +66,11 @@ async def until_stopped(tasks: Iterable["asyncio.Task[None]"]) -> None:
         asked.cancel()
 
 
+def ask_to_stop() -> None:
+    """Do to this process what SIGTERM does."""
+    signal.raise_signal(signal.SIGTERM)
+
+
 class Listener:
     """A listening HTTP application; made by `listen`."""
 
@@ -63,8 +80,7 @@ class Listener:
     @property
     def address(self) -> str:
         """The address it listens on, `host:port`, with the real port."""
-        host, port = self._runner.addresses[0][:2]
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return _address(*self._runner.addresses[0][:2])
 
     async def close(self) -> None:
         """Accept nothing more, answer what is in flight."""
@@ -80,22 +96,55 @@ def _without_peer(line: logging.LogRecord) -> bool:
     return True
 
 
+@contextlib.contextmanager
+def reserved(key: str, where: str) -> Iterator[str]:
+    """Hold an address that processes of ours then share by `serve`, and give it with its real port.
+
+    Raises: Misconfigured that names `key` when somebody listens there already."""
+    host, port = address(key, where)
+    with contextlib.ExitStack() as stack:
+        try:
+            family, kind, _, _, name = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            if port:  # a shared port would let in others of ours too: ask without sharing first
+                with socket.socket(family, kind) as alone:
+                    alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    alone.bind(name)
+            held = stack.enter_context(socket.socket(family, kind))
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            held.bind(name)  # and never listens: connections go to those who do
+        except OSError as error:
+            raise _cannot_listen(key, where, error) from error
+        yield _address(host, held.getsockname()[1])
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _cannot_listen(key: str, where: str, error: OSError) -> Misconfigured:
+    return Misconfigured(key, f"cannot listen on {where}: {error.strerror}")
+
+
 async def listen(app: web.Application, key: str, where: str, drain_s: float = 10.0) -> Listener:
     """Serve an application. Raises: Misconfigured that names `key` when the port is taken."""
     runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=drain_s)
     return await serve(runner, key, where)
 
 
-async def serve(runner: web.AppRunner, key: str, where: str) -> Listener:
-    """Serve what a runner runs. Raises: Misconfigured that names `key` when the port is taken."""
+async def serve(runner: web.AppRunner, key: str, where: str, *, shared: bool = False) -> Listener:
+    """Serve what a runner runs; `shared` with others of ours that do the same at this address.
+
+    Raises: Misconfigured that names `key` when the port is taken."""
     host, port = address(key, where)
     server_logger.addFilter(_without_peer)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port, backlog=_BACKLOG).start()
+        site = web.TCPSite(runner, host, port, backlog=_BACKLOG, reuse_port=shared or None)
+        await site.start()
     except OSError as error:
         await runner.cleanup()
-        raise Misconfigured(key, f"cannot listen on {where}: {error.strerror}") from error
+        raise _cannot_listen(key, where, error) from error
     return Listener(runner)
 
 
@@ -150,8 +199,10 @@ def held(data_dir: Path, role: str) -> dict[str, str] | None:
     return None
 
 
-def configure_logging() -> None:
-    """Send log lines to stderr: readable on a terminal, JSON lines elsewhere."""
+def configure_logging(worker: int | None = None) -> None:
+    """Send log lines to stderr: readable on a terminal, JSON lines elsewhere.
+
+    Those of one worker of several carry its number."""
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer()
         if sys.stderr.isatty()
@@ -161,6 +212,8 @@ def configure_logging() -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    if worker is not None:
+        shared.append(lambda _, __, line: {"worker": worker, **line})
     structlog.configure(
         processors=[*shared, structlog.processors.format_exc_info, renderer],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),

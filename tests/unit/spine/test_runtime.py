@@ -1,6 +1,7 @@
 """Listening and locking: what is taken already is named by its key."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from spine.errors import Misconfigured
-from spine.runtime import held, listen, locked
+from spine.runtime import held, listen, locked, reserved, serve
 
 
 async def test_port_0_is_any_free_port_and_its_number_is_told() -> None:
@@ -49,6 +50,33 @@ async def test_an_address_that_is_not_ours_is_refused_by_its_key(where: str) -> 
         await listen(web.Application(), "admin.listen", where)
     assert refused.value.key == "admin.listen"
     assert where in refused.value.why
+
+
+async def test_a_reserved_port_is_shared_by_who_asks_for_it_and_by_nobody_else() -> None:
+    with reserved("collector.listen", "127.0.0.1:0") as where:
+        runners = [web.AppRunner(web.Application()) for _ in range(2)]
+        shared = [await serve(each, "collector.listen", where, shared=True) for each in runners]
+        assert [each.address for each in shared] == [where, where]
+        with pytest.raises(Misconfigured, match="in use"):
+            await listen(web.Application(), "admin.listen", where)
+        with (
+            pytest.raises(Misconfigured, match=r"collector.listen: cannot listen on .* in use"),
+            reserved("collector.listen", where),
+        ):
+            pass
+        for each in shared:
+            await each.close()
+        with reserved("collector.listen", where) as again:
+            assert again == where
+
+
+@pytest.mark.parametrize("where", ["host.invalid:0", "192.0.2.1:0", "x"])
+def test_an_address_that_is_not_ours_cannot_be_reserved(where: str) -> None:
+    with (
+        pytest.raises(Misconfigured, match=re.escape(where)),
+        reserved("collector.listen", where),
+    ):
+        pass
 
 
 def test_one_process_of_a_role_holds_a_directory(tmp_path: Path) -> None:
