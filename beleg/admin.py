@@ -17,18 +17,18 @@ from spine.access import bearer, fits
 from spine.codes import CODES
 from spine.errors import Unavailable
 from spine.log import Log
-from spine.metrics import Metrics
 from spine.store import Store
 
 Check = Callable[[], Awaitable[None]]
+Exposition = Callable[[], Awaitable[bytes]]
 _OPEN = ("/healthz", "/readyz")  # what load balancers and orchestrators ask, who keep no secrets
 
 
 class Admin:
     """What operations may ask one process."""
 
-    def __init__(self, metrics: Metrics, checks: Sequence[Check], token: str = "") -> None:
-        self._metrics = metrics
+    def __init__(self, exposition: Exposition, checks: Sequence[Check], token: str = "") -> None:
+        self._exposition = exposition
         self._checks = checks
         self._token = token
         self._books: tuple[Log, str, Store] | None = None
@@ -60,20 +60,28 @@ class Admin:
 
     async def readyz(self, request: web.Request) -> web.Response:
         """Ready: the log takes writes, the store answers, and nobody asked to stop."""
+        why = await self.why_not_ready()
+        if not why:
+            return web.Response(text="ready\n")
+        if not self.draining and not self._knows(request):
+            why = "not ready"
+        return web.Response(status=503, text=f"{why}\n")
+
+    async def why_not_ready(self) -> str:
+        """Give what keeps this process from its work; empty when nothing does."""
         if self.draining:
-            return web.Response(status=503, text="draining\n")
+            return "draining"
         try:
             for check in self._checks:
                 await check()
         except Unavailable as trouble:
-            why = trouble.what if self._knows(request) else "not ready"
-            return web.Response(status=503, text=f"{why}\n")
-        return web.Response(text="ready\n")
+            return trouble.what
+        return ""
 
     async def exposition(self, _: web.Request) -> web.Response:
         """Metrics in Prometheus' text format."""
         return web.Response(
-            body=self._metrics.exposition(),
+            body=await self._exposition(),
             headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
         )
 

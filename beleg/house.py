@@ -6,7 +6,6 @@ tallies, finish the current batch; the backlog stays on the log.
 
 import asyncio
 import contextlib
-import gc
 import os
 import secrets
 import socket
@@ -22,6 +21,7 @@ import structlog
 from beleg.admin import Admin, Check
 from beleg.boot import LastBoot, take_again
 from beleg.open_log import kafka_topic, open_log, own_log_id
+from beleg.seat import Seat, spill_directories, until_let_go
 from collector.app import Collector
 from collector.source import Sources
 from collector.spilling import SpillingLog
@@ -36,7 +36,7 @@ from spine.kafka_log import KafkaLog
 from spine.kafka_read import Pace
 from spine.log import Appends, Bounds, Log
 from spine.metrics import Metrics
-from spine.runtime import listen, locked, serve, tell, until_stopped
+from spine.runtime import listen, locked, serve, spare_cycle_collector, tell, until_stopped
 from spine.settings import Settings, StoreSettings
 from spine.spill import Spill
 from spine.store import Store
@@ -54,15 +54,6 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _spare_cycle_collector() -> None:
-    # What is loaded by now lives for ever, and a batch has many thousand objects at once, none of
-    # them in a cycle. With Python's defaults the search for cycles took a sixth of the collector's
-    # CPU.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 10, 10)
-
-
 async def _ended(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -71,15 +62,16 @@ async def _ended(task: asyncio.Task[None]) -> None:
 class House:
     """The parts of one process, built one by one and ended in reverse."""
 
-    def __init__(self, settings: Settings, role: str) -> None:
+    def __init__(self, settings: Settings, role: str, seat: Seat | None = None) -> None:
         self._settings = settings
         self._role = role
+        self._seat = seat  # of a worker, which shares its port and leaves the rest to its parent
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
         self._drains: list[Callable[[], Awaitable[None]]] = []
         self._checks: list[Check] = []
         self._metrics = Metrics(version("beleg"))
-        self._admin = Admin(self._metrics, self._checks, settings.admin.token)
+        self.admin = Admin(self.exposition, self._checks, settings.admin.token)
         self.addresses: dict[str, str] = {}
         # Lets commands of this machine ask the read endpoint; store.token may be known as digest.
         self._ticket = secrets.token_urlsafe(32)
@@ -89,8 +81,13 @@ class House:
 
         Shape: 0 when everything begun was finished in time, else 1. Raises: Misconfigured,
         Unavailable (at start only)."""
+        data_dir = Path(self._settings.data_dir)
         async with self._stack:
-            lock = self._stack.enter_context(locked(Path(self._settings.data_dir), self._role))
+            lock = self._stack.enter_context(
+                locked(data_dir, self._seat.lock if self._seat else self._role)
+            )
+            if self._role == "collect" and self._seat is None:
+                await until_let_go(data_dir, self._settings.processors.drain_deadline_s)
             log = await open_log(self._settings, appends=self._role != "collect")
             self._stack.push_async_callback(log.close)
             if self._role != "collect":
@@ -98,18 +95,26 @@ class House:
                 await self._build_processor(log)
             if self._role != "process":
                 await self._build_collector(await self._spilling(log))
-            admin = await listen(
-                self._admin.application(), "admin.listen", self._settings.admin.listen
+            if self._seat is None:
+                await self._build_admin()
+                tell(lock, {**self.addresses, "ticket": self._ticket})
+            spare_cycle_collector()
+            _logger.info(
+                "worker ready" if self._seat else "ready", role=self._role, **self.addresses
             )
-            self._stack.push_async_callback(admin.close)
-            self.addresses["admin"] = admin.address
-            tell(lock, {**self.addresses, "ticket": self._ticket})
-            _spare_cycle_collector()
-            _logger.info("ready", role=self._role, **self.addresses)
             if started is not None:
                 self._tasks.append(asyncio.create_task(started(dict(self.addresses))))
             await until_stopped(self._tasks)
             return await self._drain()
+
+    async def exposition(self) -> bytes:
+        """Give the metrics of this process in Prometheus' text format."""
+        return self._metrics.exposition()
+
+    async def _build_admin(self) -> None:
+        admin = await listen(self.admin.application(), "admin.listen", self._settings.admin.listen)
+        self._stack.push_async_callback(admin.close)
+        self.addresses["admin"] = admin.address
 
     def _start(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         task = asyncio.create_task(work)
@@ -123,17 +128,25 @@ class House:
         if isinstance(log, EmbeddedLog):
             return log
         wanted = self._settings.log
-        spill = Spill.open(
-            Path(self._settings.data_dir) / "spill", log.name, wanted.spill_max_bytes
-        )
         topic = kafka_topic(wanted)._replace(patience_ms=wanted.spill_after_ms)
         quick = KafkaLog(topic, wanted.group, Pace())
         self._stack.push_async_callback(quick.close)
-        spilling = SpillingLog(quick, log, spill, socket.gethostname(), self._metrics, now_ms)
+        own, *left = (
+            self._spilling_into(path, quick, log)
+            for path in spill_directories(Path(self._settings.data_dir), self._seat or Seat())
+        )
+        await own.open()
+        self._checks.append(own.ready)
+        for one in left:
+            one.resume()
+        for one in (own, *left):
+            _ = self._start(one.hand_over_for_ever())
+        return own
+
+    def _spilling_into(self, path: Path, quick: KafkaLog, patient: KafkaLog) -> SpillingLog:
+        spill = Spill.open(path, patient.name, self._settings.log.spill_max_bytes)
+        spilling = SpillingLog(quick, patient, spill, socket.gethostname(), self._metrics, now_ms)
         self._stack.push_async_callback(spilling.close)
-        await spilling.open()
-        self._checks.append(spilling.ready)
-        _ = self._start(spilling.hand_over_for_ever())
         return spilling
 
     async def _build_collector(self, log: Appends) -> None:
@@ -143,7 +156,9 @@ class House:
         collector = Collector(log, sources, tallies, settings.collector, self._metrics, now_ms)
         deadline_s = settings.processors.drain_deadline_s / 2
         runner = collector.runner(deadline_s)
-        listener = await serve(runner, "collector.listen", settings.collector.listen)
+        listener = await serve(
+            runner, "collector.listen", settings.collector.listen, shared=self._seat is not None
+        )
         self._checks.append(collector.ready)
         self.addresses["collector"] = listener.address
         flushing = self._start(flush_for_ever(tallies, log, now_ms))
@@ -175,7 +190,7 @@ class House:
             log_id = await logs.log_id_of(store, log, own_log_id(log))
         await enter_sites(store, settings.sites)
         self._checks.append(store.ready)
-        self._admin.open_books(log, log_id, store)
+        self.admin.open_books(log, log_id, store)
         processor = Processor(log, log_id, store, sites_of(settings.sites), self._metrics)
         self._checks.append(processor.ready)
 
@@ -258,7 +273,7 @@ class House:
                 self._metrics.log_lag.labels(self._settings.log.group, label).set(lag)
 
     async def _drain(self) -> int:
-        self._admin.draining = True
+        self.admin.draining = True
         _logger.info("draining")
         try:
             async with asyncio.timeout(self._settings.processors.drain_deadline_s - _END_LEEWAY_S):

@@ -61,6 +61,7 @@ class SpillingLog:
         self._collector = collector
         self._metrics = metrics
         self._now_ms = now_ms
+        self._shown = Waiting("", 0, 0, 0)
         self._away = False
         self._waits = asyncio.Event()
         self._disk = ThreadPoolExecutor(1, "spill")
@@ -80,8 +81,12 @@ class SpillingLog:
             self._turn_away(trouble.what)
         else:
             self._spill.meet(self._quick.name)
+        self.resume()
+
+    def resume(self) -> None:
+        """Let what waits on disk from before be handed over; enough where nothing is appended."""
         self._show()
-        self._waits.set()  # something may wait there from before
+        self._waits.set()
 
     async def append(self, entries: Sequence[Entry]) -> None:
         """Return once every value is in Kafka or on this machine's disk. Raises: Unavailable."""
@@ -189,8 +194,9 @@ class SpillingLog:
 
     def _show(self) -> Waiting:
         waiting = self._spill.waiting()
-        self._metrics.spill_records.set(waiting.records)
-        self._metrics.spill_bytes.set(waiting.size_bytes)
+        self._metrics.spill_records.inc(waiting.records - self._shown.records)
+        self._metrics.spill_bytes.inc(waiting.size_bytes - self._shown.size_bytes)
+        self._shown = waiting  # its part of the metrics: a process may have several spills
         return waiting
 
     async def _on_disk(self, work: Callable[[], T]) -> T:

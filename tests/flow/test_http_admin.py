@@ -38,7 +38,10 @@ class Asked:
 async def admin_of(
     front: Door, store: Store | None = None, log_id: str = "", token: str = ""
 ) -> AsyncIterator[Asked]:
-    admin = Admin(front.metrics, [front.log.ready, *([store.ready] if store else [])], token)
+    async def exposition() -> bytes:
+        return front.metrics.exposition()
+
+    admin = Admin(exposition, [front.log.ready, *([store.ready] if store else [])], token)
     if store is not None:
         admin.open_books(front.log, log_id, store)
     listener = await listen(admin.application(), "admin.listen", "127.0.0.1:0")
