@@ -15,6 +15,7 @@ from beleg import commands
 from beleg.book_commands import BOOK_COMMANDS
 from beleg.house import House
 from beleg.run_demo import demo_settings, show_demo
+from beleg.workers import Workers
 from spine.errors import Misconfigured, Unavailable
 from spine.runtime import configure_logging, run_to_end
 from spine.settings import Settings
@@ -94,8 +95,9 @@ def run(settings: Callable[[], Settings], demo: bool) -> None:
 def collect(settings: Callable[[], Settings]) -> None:
     """Run a collector: HTTP in, Kafka out.
 
-    Any number may run, each with its own data_dir. Listens on collector.listen and admin.listen;
-    needs log.url = "kafka://…" and, once before, `beleg migrate`.
+    Any number may run, each with its own data_dir. Listens on collector.listen, with
+    collector.workers processes, and on admin.listen; needs log.url = "kafka://…" and, once before,
+    `beleg migrate`.
     """
     sys.exit(_live(settings(), "collect"))
 
@@ -116,6 +118,8 @@ def _live(settings: Settings, role: str) -> int:
         raise Misconfigured(
             "log.url", f"`beleg {role}` needs kafka://…; on one machine use `beleg run`"
         )
+    if role == "collect" and settings.collector.workers > 1:
+        return run_to_end(Workers(settings).live())
     return run_to_end(House(settings, role).live())
 
 

@@ -33,6 +33,10 @@ class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     listen: Annotated[str, _says("Address and port of the public listener; port 0 picks one.")] = (
         "127.0.0.1:8080"
     )
+    workers: Annotated[
+        int,
+        _says("Processes of `beleg collect` that share this address; with Kafka.", ge=1, le=256),
+    ] = 1
     trusted_proxies: Annotated[
         tuple[str, ...],
         _says("Networks (CIDR) whose X-Forwarded-For is believed."),

@@ -39,6 +39,12 @@ def check(settings: Settings) -> None:
             "store.url", "log and store are both embedded, or Kafka and ClickHouse: nothing between"
         )
     _check_login(settings.log)
+    if settings.collector.workers > 1 and settings.log.url == "embedded":
+        raise Misconfigured(
+            "collector.workers",
+            "the embedded log belongs to one process: set it to 1, or log.url and store.url for"
+            " many machines",
+        )
     if settings.store.ca_file and not settings.store.url.startswith("clickhouses://"):
         raise Misconfigured("store.ca_file", "is for a store.url that begins with clickhouses://")
     _check_sites(settings.sites)

@@ -36,6 +36,16 @@ def load(file: Path | None, environment: Mapping[str, str] = os.environ) -> Sett
     return settings
 
 
+def packed(settings: Settings) -> bytes:
+    """Give settings as one line, for a process of ours that must have the same; it has secrets."""
+    return msgspec.json.encode(settings, enc_hook=str) + b"\n"  # a Secret is unknown to msgspec
+
+
+def unpacked(line: bytes) -> Settings:
+    """Give the settings that were packed."""
+    return _as(Settings, "", msgspec.json.decode(line))
+
+
 def _as(kind: type[Section], at: str, tree: object) -> Section:
     try:
         return msgspec.convert(tree, kind, strict=False, dec_hook=_secret)

@@ -8,7 +8,7 @@ import pytest
 
 from spine.errors import Misconfigured
 from spine.settings import Secret, Settings, address
-from spine.settings_file import load
+from spine.settings_file import load, packed, unpacked
 
 TOKEN = "canary_token_of_the_test"
 SITE = "[sites.shop]\n"
@@ -239,3 +239,21 @@ def test_an_address_is_a_host_and_a_port() -> None:
 def test_settings_are_frozen() -> None:
     with pytest.raises(AttributeError):
         Settings().data_dir = "x"  # type: ignore[misc]
+
+
+def test_settings_that_are_handed_on_are_the_same_with_their_secrets(tmp_path: Path) -> None:
+    text = (
+        f'admin.token = "{TOKEN}"\n{SITE}server_keys = ["sk_canary_12345"]\norigins = ["http://x"]'
+    )
+    settings = read(text, tmp_path)
+    handed_on = unpacked(packed(settings))
+    assert handed_on == settings
+    assert type(handed_on.admin.token) is type(handed_on.sites["shop"].server_keys[0]) is Secret
+    assert packed(settings).count(b"\n") == 1
+
+
+def test_the_embedded_log_has_one_worker(tmp_path: Path) -> None:
+    said = trouble("collector.workers = 2", tmp_path)
+    assert said.startswith("collector.workers: the embedded log belongs to one process: set it to")
+    kafka = 'log.url = "kafka://a:1"\nstore.url = "clickhouse://b:2/beleg"\n'
+    assert read(f"{kafka}collector.workers = 2", tmp_path).collector.workers == 2
