@@ -139,11 +139,19 @@ async def test_what_workers_have_kept_lands_though_their_parent_is_killed_and_fe
         kept = by_worker(house, "beleg_spill_records")
         assert sum(kept.values()) >= 40
         assert min(kept.values()) > 0
-        pids = list(workers(house.running["collect"]).values())
-        house.running["collect"].end(signal.SIGKILL)
+        several = house.running["collect"]
+        pids = workers(several)
+        os.kill(pids[1], signal.SIGSTOP)
+        several.popen.kill()
+        await asyncio.to_thread(several.popen.wait, 30)
         one = house.launch("collect", {"BELEG__COLLECTOR__WORKERS": "1"})
-        await until(lambda: gone(pids))  # at the end of their channel
+        await until(lambda: lines(one, "workers of a killed process drain"))
+        await until(lambda: gone([pids[0]]))  # at the end of its channel
+        assert not lines(one, "ready")
+        os.kill(pids[1], signal.SIGCONT)
         await asyncio.to_thread(one.ready)
+        assert gone([pids[1]])
+        several.end()  # its log lines came from the workers too
         house.note("collect")
         assert await posted(house, "later")
         text = asked(house, "/metrics")[1]
