@@ -150,7 +150,7 @@ async def test_what_workers_have_kept_lands_though_their_parent_is_killed_and_fe
         assert not lines(one, "ready")
         os.kill(pids[1], signal.SIGCONT)
         await asyncio.to_thread(one.ready)
-        assert gone([pids[1]])
+        await until(lambda: gone([pids[1]]))
         several.end()  # its log lines came from the workers too
         house.note("collect")
         assert await posted(house, "later")
