@@ -131,7 +131,7 @@ async def test_what_was_accepted_lands_though_a_worker_is_killed_under_load(
 async def test_what_workers_have_kept_lands_though_their_parent_is_killed_and_fewer_come_back(
     broker: Broker, tmp_path: Path
 ) -> None:
-    with kafka_house(tmp_path, broker, _TWO) as house:
+    with kafka_house(tmp_path, broker, _TWO, roles=("collect",)) as house:
         names = [f"e{number}" for number in range(40)]
         await asyncio.to_thread(broker.kill)
         for name in names:
@@ -157,8 +157,9 @@ async def test_what_workers_have_kept_lands_though_their_parent_is_killed_and_fe
         text = asked(house, "/metrics")[1]
         assert f"beleg_spill_records {sum(kept.values()) + 1}" in text
         await back(broker)
-        await landed(house, [*names, "later"])
         await until(lambda: "beleg_spill_records 0.0" in asked(house, "/metrics")[1])
+        await asyncio.to_thread(house.start, "process")
+        await landed(house, [*names, "later"])
 
 
 def collectors(directory: Path, broker: Broker) -> Path:
