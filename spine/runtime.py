@@ -216,7 +216,8 @@ def configure_logging(worker: int | None = None) -> None:
         shared.append(lambda _, __, line: {"worker": worker, **line})
     structlog.configure(
         processors=[*shared, structlog.processors.format_exc_info, renderer],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # A line in one write: workers share the file, and print() makes two of it.
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
     )
     # Libraries log through the standard module: their warnings become lines of the same form.
