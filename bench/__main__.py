@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from bench import collecting, one_machine, processing, recovery, soak, volume
+from bench import collecting, one_machine, processing, recovery, soak, visible, volume
 from bench.figure import Figure, table
 from tests.kafka_broker import running_broker, what_is_missing
 
-_PARTS = ("collect", "process", "soak", "run", "recover", "volume")
+_PARTS = ("collect", "process", "soak", "run", "visible", "recover", "volume")
 
 
 @click.command()
@@ -43,6 +43,8 @@ def main(quick: bool, sizes: tuple[int, ...], parts: tuple[str, ...]) -> None:
     if "run" in wanted:
         events = 100_000 if quick else 1_000_000
         figures += _told("run", one_machine.measure(events))
+    if "visible" in wanted:
+        figures += _told("visible", visible.measure(15.0 if quick else 60.0))
     if "recover" in wanted:
         figures += _told("recover", recovery.measure(1_000_000 if quick else 10_000_000))
     if "volume" in wanted:
