@@ -38,21 +38,37 @@ _RECORD_BYTES = 24  # an upper bound of what a record needs around its value
 _ROUND_BYTES = 8 * 1024 * 1024
 _MAX_WAITING_BYTES = 64 * 1024 * 1024  # aiokafka itself has no bound
 
+_SLOW = "it is slow"
+
 _logger = structlog.get_logger()
 
 
 class _Round:
     """Values that are sent, and settled, together."""
 
-    __slots__ = ("deadline_at", "entries", "patience", "size_bytes", "waiting")
+    __slots__ = ("deadline_at", "entries", "is_slow", "patience", "size_bytes", "waiting")
 
     def __init__(self, topic: KafkaTopic) -> None:
         loop = asyncio.get_running_loop()
         self.deadline_at = loop.time() + topic.deadline_s
-        self.patience = loop.call_later(topic.patience_s, self.settle, "it is slow")
+        self.patience = loop.call_later(topic.patience_s, self._lose_patience)
+        self.is_slow = False
         self.entries: list[Entry] = []
         self.size_bytes = 0
         self.waiting: list[asyncio.Future[str | None]] = []
+
+    def wait(self) -> "asyncio.Future[str | None]":
+        """Give what will be told of the round: the trouble there was, or nothing."""
+        waiter: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        if self.is_slow:  # nobody waits longer than the first one did
+            waiter.set_result(_SLOW)
+        else:
+            self.waiting.append(waiter)
+        return waiter
+
+    def _lose_patience(self) -> None:
+        self.is_slow = True
+        self.settle(_SLOW)
 
     def settle(self, trouble: str | None) -> None:
         """Tell who waits what came of it; only the first word counts."""
@@ -131,9 +147,7 @@ class KafkaAppender:
         self._waiting_bytes += size_bytes
         if self._sending is None:
             self._sending = asyncio.create_task(self._send_all())
-        waiter: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-        gathered.waiting.append(waiter)
-        return waiter
+        return gathered.wait()
 
     async def _send_all(self) -> None:
         """Send round after round, until nobody waits."""

@@ -62,6 +62,31 @@ async def test_append_raises_within_the_deadline_while_kafka_is_away_and_works_a
         assert values[-1] == b"after"
 
 
+async def test_nobody_waits_longer_than_the_patience_whatever_is_under_way(
+    broker: Broker, topic: KafkaTopic
+) -> None:
+    patience_s = 0.4
+    hurried = topic._replace(deadline_ms=30_000, patience_ms=round(patience_s * 1000))
+    async with opened(hurried) as log:
+        await log.append([Entry(key_of(0), b"before")])
+        broker.pause()
+
+        async def refused_after_s() -> float:
+            started_at = time.monotonic()
+            with pytest.raises(Unavailable, match="slow"):
+                await log.append([Entry(key_of(0), b"waits")])
+            return time.monotonic() - started_at
+
+        sent = asyncio.create_task(refused_after_s())  # its round is under way for the deadline
+        await asyncio.sleep(0.1)
+        gathered = asyncio.create_task(refused_after_s())  # the next round: it gathers meanwhile
+        await asyncio.sleep(patience_s + 0.2)
+        late = await refused_after_s()  # joins that round, whose first one has lost patience
+        assert max(await sent, await gathered) < patience_s + 2
+        assert late < patience_s
+        broker.resume()
+
+
 async def test_no_acked_value_is_lost_when_the_broker_is_killed_under_load(
     broker: Broker, topic: KafkaTopic
 ) -> None:
