@@ -18,7 +18,7 @@ from tests.flow.houses import BROWSER_KEY, House, embedded_house
 
 TOKEN = "canary_token_of_the_test"
 MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
-EXAMPLES = 50
+EXAMPLES = 25
 SCHEMA = schemathesis.openapi.from_dict(json.loads(description()))
 OPERATIONS: dict[str, Any] = {
     found.ok().label: found.ok()

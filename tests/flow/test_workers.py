@@ -128,6 +128,7 @@ async def test_what_was_accepted_lands_though_a_worker_is_killed_under_load(
         assert [line["worker"] for line in lines(process, "worker ready")].count(1) == 2
 
 
+@pytest.mark.long
 async def test_what_workers_have_kept_lands_though_their_parent_is_killed_and_fewer_come_back(
     broker: Broker, tmp_path: Path
 ) -> None:
