@@ -127,11 +127,6 @@ def _stamp(rules: Rules, rule_id: str) -> Stamp:
     return Stamp(rule=rule_id, version=rules.version, kept="stripped")
 
 
-def purposes(event: Event) -> tuple[frozenset[str], bool]:
-    """Give the purposes the visitor granted, and whether the decision could be read."""
-    return _read(bytes(event.consent))[:2]
-
-
 def _read(consent: bytes) -> _Signal:
     if not consent:
         return _Signal(frozenset(), readable=True, text="")

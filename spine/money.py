@@ -33,10 +33,10 @@ def in_four_decimals(commerce: Commerce) -> Commerce:
     )
     return msgspec.structs.replace(
         commerce,
-        value=None if value is None else value.quantize(SCALE),
-        tax=None if tax is None else tax.quantize(SCALE),
-        shipping=None if shipping is None else shipping.quantize(SCALE),
-        discount=None if discount is None else discount.quantize(SCALE),
+        value=None if value is None else rounded(value),
+        tax=None if tax is None else rounded(tax),
+        shipping=None if shipping is None else rounded(shipping),
+        discount=None if discount is None else rounded(discount),
     )
 
 
