@@ -53,6 +53,14 @@ UNREADABLE: list[Any] = [
 ]
 
 
+@pytest.mark.parametrize("named", ["", " ", "my", "page"])
+def test_a_rule_fits_the_events_it_names_and_no_other(named: str) -> None:
+    odd = Rule(id="odd", events=(named,), needs=(), action="keep", source="a slip of the pen")
+    rules = Rules(schema=1, version="1", needs=EU.needs, rule=(odd, *EU.rule))
+    for name in ("page_view", "my own", "*"):
+        assert decide(rules, event(name, None)) == Dropped("rest", readable=True)
+
+
 @pytest.mark.parametrize("consent", [*UNDECIDED, *UNREADABLE])
 @pytest.mark.parametrize("name", ["page_view", "view_item", "generate_lead", "my own"])
 def test_without_a_readable_yes_to_analytics_an_event_is_dropped(name: str, consent: Any) -> None:
