@@ -13,6 +13,7 @@ FAIL_POINTS = (
     "before the append's commit",
     "after the append's commit",
     "before the Kafka send",
+    "inside the Kafka send",
     "after the Kafka send",
     "before the spill's write",
     "inside the spill's write",

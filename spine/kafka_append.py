@@ -188,6 +188,7 @@ class KafkaAppender:
                     # Nobody may be there to hear it, after the deadline.
                     ack.add_done_callback(_hear)
                     acked.append(ack)
+                    reach("inside the Kafka send")
                 await asyncio.wait(acked)
                 for ack in acked:
                     ack.result()

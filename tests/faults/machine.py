@@ -26,7 +26,7 @@ _SLEEP_S = 13.0  # a member is out of its group after 10
 _CALM_S = 2.0
 _EMBEDDED_ONLY = {"before the append's commit", "after the append's commit",
                   "before the sweep", "after the sweep"}  # fmt: skip
-_KAFKA_ONLY = {"before the Kafka send", "after the Kafka send"}
+_KAFKA_ONLY = {"before the Kafka send", "inside the Kafka send", "after the Kafka send"}
 _WHILE_KAFKA_IS_AWAY = {point for point in FAIL_POINTS if "spill's" in point or "drain's" in point}
 _COMMANDS = {"before the replay's append", "after the replay's append"}
 _TALLIES = {"before the tally", "after the tally"}

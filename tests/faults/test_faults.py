@@ -12,6 +12,7 @@ from tests.kafka_broker import Broker
 SEED = 1
 _KAFKA_POINTS = (
     ("collect", "before the Kafka send"),
+    ("collect", "inside the Kafka send"),
     ("collect", "after the Kafka send"),
     ("collect-2", "before the answer"),
     ("process", "before seen"),
