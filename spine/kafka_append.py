@@ -8,35 +8,28 @@ Invariants:
 3. Every round is sent or given up by its deadline, which begins when it is opened. Who waits for
    it hears so after the topic's patience at the latest, while it may still be sent.
 4. A round fails as a whole, although some of its values may be there: sent again, they are copies.
-5. A producer that failed once is never used again: aiokafka's accumulator repeats its first
-   unexpected error for ever, and a batch it gave up may still sit in its queue.
+5. A sender that failed once is never used again: the next round begins with a new one.
 
-The producer is not idempotent: aiokafka's idempotent one never expires a batch while the broker
-is away. Copies are settled downstream, by identity.
+Nothing here is idempotent: copies are settled downstream, by identity.
 """
 
 import asyncio
-import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import structlog
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from aiokafka.producer.message_accumulator import BatchBuilder
 
-from spine.digest import partition_of
 from spine.errors import Unavailable
 from spine.failpoint import reach
+from spine.kafka_send import KafkaSender
 from spine.kafka_topic import MAX_VALUE_BYTES, KafkaTopic
 from spine.log import Entry
 
 _WINDOW_S = 0.0005  # what comes at the same moment goes together
-_BATCH_BYTES = 256 * 1024
-_BATCH_HEADER_BYTES = 61
 _RECORD_BYTES = 24  # an upper bound of what a record needs around its value
 _ROUND_BYTES = 8 * 1024 * 1024
-_MAX_WAITING_BYTES = 64 * 1024 * 1024  # aiokafka itself has no bound
+_MAX_WAITING_BYTES = 64 * 1024 * 1024
 
 _SLOW = "it is slow"
 
@@ -96,12 +89,12 @@ class KafkaAppender:
         self._sending: asyncio.Task[None] | None = None
         self._waiting_bytes = 0
         self._open = False
-        self._producer: AIOKafkaProducer | None = None
+        self._sender: KafkaSender | None = None
         self._starting = asyncio.Lock()
         self._stopping: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
-        """Return once a producer is connected. Raises: Unavailable."""
+        """Return once a sender is connected. Raises: Unavailable."""
         await self._probe()
         self._open = True
 
@@ -121,8 +114,8 @@ class KafkaAppender:
         self._open = False
         if self._sending is not None:
             await asyncio.wait([self._sending])
-        if self._producer is not None:
-            self._retire(self._producer)
+        if self._sender is not None:
+            self._retire(self._sender)
         if self._stopping:
             await asyncio.wait(self._stopping)
 
@@ -177,103 +170,62 @@ class KafkaAppender:
 
     async def _send(self, sent: _Round) -> str | None:
         """Answer with what went wrong, None once all in-sync replicas have the round."""
-        producer = None
+        sender = None
         try:
             async with asyncio.timeout_at(sent.deadline_at):
-                producer = await self._connected()
+                sender = await self._connected()
                 reach("before the Kafka send")
-                acked = []
-                for partition, batch in self._batches(sent.entries, producer):
-                    ack = await producer.send_batch(batch, self._topic.name, partition=partition)
-                    # Nobody may be there to hear it, after the deadline.
-                    ack.add_done_callback(_hear)
-                    acked.append(ack)
-                    reach("inside the Kafka send")
-                await asyncio.wait(acked)
-                for ack in acked:
-                    ack.result()
+                await sender.send(sent.entries)
                 reach("after the Kafka send")
         except (TimeoutError, KafkaError) as error:
-            if producer is not None:
-                self._retire(producer)
+            if sender is not None:
+                self._retire(sender)
             return f"Kafka did not acknowledge ({error!r})"
         return None
 
-    def _batches(
-        self, entries: Sequence[Entry], producer: AIOKafkaProducer
-    ) -> Iterator[tuple[int, BatchBuilder]]:
-        """Build the batches of a round: one or more for every partition."""
-        now_ms = int(time.time() * 1000)  # the broker overwrites it: LogAppendTime
-        open_batches: dict[int, BatchBuilder] = {}
-        for key, value in entries:
-            partition = partition_of(key, self._topic.partitions)
-            batch = open_batches.get(partition)
-            if batch is not None and batch.append(timestamp=now_ms, key=None, value=value) is None:
-                yield partition, batch  # it is full
-                batch = None
-            if batch is None:
-                batch = open_batches[partition] = producer.create_batch()
-                if batch.append(timestamp=now_ms, key=None, value=value) is None:
-                    raise RuntimeError("a value does not fit into a batch of its own")
-        yield from open_batches.items()
-
     async def _probe(self) -> None:
         """Return if a broker answers and every partition has a leader. Raises: Unavailable."""
-        producer = None
+        sender = None
         try:
             async with asyncio.timeout(self._topic.deadline_s):
-                producer = await self._connected()
-                await producer.partitions_for(self._topic.name)
-                answered = await producer.client.force_metadata_update()
+                sender = await self._connected()
+                answered, led = await sender.leaders()
         except (TimeoutError, KafkaError) as error:
-            if producer is not None:
-                self._retire(producer)
+            if sender is not None:
+                self._retire(sender)
             raise Unavailable(f"Kafka does not answer ({error!r})") from error
-        led = producer.client.cluster.available_partitions_for_topic(self._topic.name) or ()
-        if not answered or len(led) < self._topic.partitions:
-            raise Unavailable(f"{len(led)} of {self._topic.partitions} partitions have a leader")
-        if len(led) > self._topic.partitions:  # copies of an event would not meet any more
+        if not answered or led < self._topic.partitions:
+            raise Unavailable(f"{led} of {self._topic.partitions} partitions have a leader")
+        if led > self._topic.partitions:  # copies of an event would not meet any more
             raise Unavailable(
-                f"topic {self._topic.name} has grown to {len(led)} partitions: start this collector"
+                f"topic {self._topic.name} has grown to {led} partitions: start this collector"
                 " with log.partitions set to it"
             )
 
-    async def _connected(self) -> AIOKafkaProducer:
+    async def _connected(self) -> KafkaSender:
         async with self._starting:
-            if self._producer is None:
-                producer = AIOKafkaProducer(
-                    **self._topic.connection,
-                    acks="all",
-                    max_batch_size=_BATCH_BYTES,
-                    max_request_size=MAX_VALUE_BYTES,
-                    request_timeout_ms=self._topic.deadline_ms,
-                )
-                self._producer = producer
+            if self._sender is None:
+                sender = self._sender = KafkaSender(self._topic)
                 connected = False
                 try:
-                    await producer.start()
+                    await sender.start()
                     connected = True
                 finally:
                     if not connected:
-                        self._retire(producer)
-            return self._producer
+                        self._retire(sender)
+            return self._sender
 
-    def _retire(self, producer: AIOKafkaProducer) -> None:
-        if producer is self._producer:
-            self._producer = None
-            task = asyncio.create_task(self._stop(producer))
+    def _retire(self, sender: KafkaSender) -> None:
+        if sender is self._sender:
+            self._sender = None
+            task = asyncio.create_task(self._stop(sender))
             self._stopping.add(task)
             task.add_done_callback(self._stopping.discard)
 
-    async def _stop(self, producer: AIOKafkaProducer) -> None:
-        # A batch expires one deadline after its creation, when the request it is in has failed.
+    async def _stop(self, sender: KafkaSender) -> None:
+        # What was written to a broker that stands still is waited for until it is sent.
         try:
             async with asyncio.timeout(3 * self._topic.deadline_s):
-                await producer.stop()
+                await sender.stop()
         except (TimeoutError, KafkaError) as error:
-            _logger.warning("kafka_producer_did_not_stop", topic=self._topic.name, why=repr(error))
-
-
-def _hear(acked: asyncio.Future[object]) -> None:
-    if not acked.cancelled():
-        acked.exception()
+            _logger.warning("kafka_sender_did_not_stop", topic=self._topic.name, why=repr(error))
