@@ -11,6 +11,8 @@ Invariants:
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from spine.log import Record
 from spine.record import ControlRecord, EventRecord, Unreadable, control_identity, decode_to_land
 
@@ -30,7 +32,7 @@ class Seen(NamedTuple):
     body: bytes
 
 
-class Reading(NamedTuple):
+class Reading(msgspec.Struct, frozen=True, gc=False):
     """A record with what it says, and the identity under which it counts."""
 
     record: Record
@@ -39,7 +41,7 @@ class Reading(NamedTuple):
     body: bytes
 
 
-class Fate(NamedTuple):
+class Fate(msgspec.Struct, frozen=True, gc=False):
     """What became of one position of the log.
 
     Shape: `fate` is `stored`, `duplicate`, `rejected` or `control`."""
@@ -101,17 +103,17 @@ def _judge(
     firsts: dict[bytes, Reading],
     verdict: Verdict,
 ) -> Fate:
-    record, content, identity, body = reading
+    record, content = reading.record, reading.content
     if isinstance(content, Unreadable):
         verdict.rejected.append(reading)
         return Fate(record, "", record.appended_ms, NOBODY, "rejected", content.code)
     site, fate = (content.site, "stored") if isinstance(content, EventRecord) else ("", "control")
-    first = landed or firsts.setdefault(identity, reading)
+    first = landed or firsts.setdefault(reading.identity, reading)
     if landed is not None and landed[:3] == (log_id, record.partition, record.offset):
         verdict.landed.append(reading)
     elif first is reading:
         verdict.fresh.append(reading)
     else:
-        code = "duplicate_copy" if first.body == body else "duplicate_conflict"
-        return Fate(record, site, content.received_ms, identity, "duplicate", code)
-    return Fate(record, site, content.received_ms, identity, fate, "")
+        code = "duplicate_copy" if first.body == reading.body else "duplicate_conflict"
+        return Fate(record, site, content.received_ms, reading.identity, "duplicate", code)
+    return Fate(record, site, content.received_ms, reading.identity, fate, "")

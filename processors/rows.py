@@ -38,7 +38,7 @@ class Site(NamedTuple):
 _NO_SITE = Site()
 
 
-class Landing(NamedTuple):
+class Landing(msgspec.Struct, frozen=True, gc=False):
     """An event on its way into the tables, with the campaign its page tells of; what several
     tables need is made once."""
 

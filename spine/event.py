@@ -33,7 +33,7 @@ Whole = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 """A whole number that every reader of JSON and every store can hold."""
 
 
-class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """The page an event happened on."""
 
     url: Url | None = None
@@ -41,7 +41,9 @@ class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     title: Text | None = None
 
 
-class Identifiers(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Identifiers(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False
+):
     """Further ids of the person, hashed by the sender where they name somebody."""
 
     email_sha256: Sha256 | None = None
@@ -49,7 +51,7 @@ class Identifiers(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     crm_id: Identifier | None = None
 
 
-class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """One line of a cart or an order, with GA4's names.
 
     Units: `price` is one unit's price after discount, in the currency of the event."""
@@ -74,7 +76,9 @@ class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     location_id: Word | None = None
 
 
-class Commerce(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Commerce(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False
+):
     """Money and goods of an event.
 
     Units: `value` is without tax and shipping (GA4's value, Segment's revenue); all amounts are

@@ -16,6 +16,8 @@ Invariants:
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 
 class Entry(NamedTuple):
     """A value on its way to the log.
@@ -27,7 +29,7 @@ class Entry(NamedTuple):
     value: bytes
 
 
-class Record(NamedTuple):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """A value at its position.
 
     Units: `appended_ms` is the log's own clock (Kafka: LogAppendTime), milliseconds since 1970.

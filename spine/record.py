@@ -26,7 +26,7 @@ Channel = Literal["browser", "server"]
 """The kind of key an event came with."""
 
 
-class Stamp(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Stamp(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """What was decided about consent, by which line of which rules.
 
     Shape: `kept` is `whole` or `stripped`; `linked` says whether the event is evidence for

@@ -1,5 +1,7 @@
 """Poison on the log becomes a reject with its bytes, and the partition goes on."""
 
+import msgspec
+
 from spine.log import Record
 from spine.record import encode
 from spine.store import Store
@@ -69,7 +71,7 @@ async def test_odd_but_readable_values_land(store: Store, site: str) -> None:
         Record(0, n, value.replace(b'"identity":"', b'"identity":"%02x' % n, 1), NOON_MS)
         for n, value in enumerate(odd)
     ]
-    batch = [r._replace(value=_shortened(r.value)) for r in batch]
+    batch = [msgspec.structs.replace(r, value=_shortened(r.value)) for r in batch]
     await process(store, site, batch)
     assert await store.select(
         "SELECT fate, count() FROM fates FINAL WHERE log_id = {log_id:String} GROUP BY fate",

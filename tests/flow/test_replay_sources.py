@@ -6,6 +6,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from uuid import uuid4
 
+import msgspec
+
 from beleg.replay import Replaying, on_the_log
 from processors import ledger
 from processors.rejects import Pile, Rejects, pages, piles
@@ -68,7 +70,7 @@ async def test_rejects_come_page_by_page_with_their_bytes_and_once(store: Store)
         read = await read_all(store, Rejects(), log_id, size)
         assert all(len(page) <= size for page in read)
         assert [record for page in read for record in page] == [
-            *told, *(record._replace(partition=2) for record in told[:2])
+            *told, *(msgspec.structs.replace(record, partition=2) for record in told[:2])
         ]  # fmt: skip
 
 

@@ -107,7 +107,7 @@ def test_what_an_earlier_log_has_landed_is_a_duplicate_here() -> None:
     (reading,) = read(on_a_log([encode(record(SMALL[0]))]))
     known = {reading.identity: Seen("earlier", 0, 0, reading.body)}
     verdict = judge("log", [reading], known)
-    assert verdict.fates[0][4:] == ("duplicate", "duplicate_copy")
+    assert [(fate.fate, fate.code) for fate in verdict.fates] == [("duplicate", "duplicate_copy")]
     assert verdict.fresh == verdict.landed == []
 
 
