@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from spine.digest import spill_identity, tally_identity
-from spine.event import Event
+from spine.event import KNOWN_NAMES, Event
 from spine.money import unfit
 
 Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
@@ -82,18 +82,29 @@ class EncodedEvent(EventHead, frozen=True, kw_only=True):
     event: msgspec.Raw
 
 
-class LandingEvent(Event, frozen=True, gc=False):
+_Hex32 = Annotated[str, Meta(min_length=32, max_length=32)]
+
+
+class LandingEvent(Event, frozen=True, kw_only=True, gc=False):
     """An event on its way into the tables.
 
     Shape: the properties are JSON as it lies on the log. To decode them and to encode them again
     were a third of what reading a record took."""
 
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
     properties: msgspec.Raw = msgspec.Raw()  # type: ignore[assignment]  # narrower use, same field
 
 
-class LandingRecord(EventRecord, frozen=True, gc=False):
-    """An event's record on its way into the tables; `decode_to_land` makes it."""
+class LandingRecord(EventRecord, frozen=True, kw_only=True, gc=False):
+    """An event's record on its way into the tables; `decode_to_land` makes it.
 
+    Shape: as `EventRecord`. Patterns are looked at after the decoding, all digests at once: one by
+    one they took half of it."""
+
+    identity: _Hex32
+    event_key: _Hex32
+    visitor: _Hex32 | None = None
+    body: Annotated[str, Meta(min_length=16, max_length=16)]
     event: LandingEvent
 
 
@@ -180,6 +191,7 @@ def control_identity(record: ControlRecord) -> bytes:
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(EventRecord | TallyRecord | SpillRecord)
 _landing_decoder = msgspec.json.Decoder(LandingRecord | TallyRecord | SpillRecord)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SCHEMA = re.compile(rb'^\{"schema":"(event|tally|spill)\.(\d{1,9})"')
 
 
@@ -197,12 +209,28 @@ def decode_to_land(value: bytes) -> LandingRecord | ControlRecord | Unreadable:
     """Read a record from the log as `decode` does, but for the properties of an event: of them
     only the form is looked at. Total."""
     found = _decoded(value, _landing_decoder.decode)
+    if isinstance(found, LandingRecord) and (what := _misshapen(found)) is not None:
+        return Unreadable("unreadable_record", what)
     if not value.isascii() and not isinstance(found, Unreadable):
         try:
             value.decode()
         except UnicodeDecodeError as error:
             return Unreadable("unreadable_record", str(error)[:200])
     return found
+
+
+def _misshapen(record: LandingRecord) -> str | None:
+    """Say what the patterns of an `EventRecord` would not let through."""
+    digests = record.identity + record.event_key + record.body + (record.visitor or "")
+    try:
+        if bytes.fromhex(digests).hex() != digests:  # it takes capitals and spaces, too
+            return "a digest is not in lower-case hexadecimal"
+    except ValueError as error:
+        return f"a digest is not hexadecimal: {error}"
+    name = record.event.name
+    if name not in KNOWN_NAMES and _CONTROL.search(name):
+        return "a control character - at `$.event.name`"
+    return None
 
 
 def _decoded(value: bytes, decoded: Callable[[bytes], _R]) -> _R | Unreadable:
