@@ -43,7 +43,8 @@ def receipt_of(request: web.Request, trusted: Sequence[Network], now_ms: int) ->
     if trusted:
         forwarded = ",".join(request.headers.getall("X-Forwarded-For", ()))
         address = client_address(address, forwarded, trusted)
-    return Receipt(now_ms, truncated(address), _readable(request.headers.get("User-Agent", "")))
+    user_agent = request.headers.get("User-Agent", "")[: 4 * _MAX_USER_AGENT]
+    return Receipt(now_ms, truncated(address), _readable(user_agent))
 
 
 @lru_cache(maxsize=4096)

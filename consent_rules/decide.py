@@ -19,6 +19,7 @@ from spine.event import UNDECIDED, Commerce, ConsentClaim, Event, Item
 from spine.record import Stamp
 
 _claim = msgspec.json.Decoder(ConsentClaim | None)
+_REMEMBERED_BYTES = 2_048  # a longer one is read each time: memory is bounded in bytes, too
 
 
 class Kept(NamedTuple):
@@ -59,7 +60,10 @@ def decide(rules: Rules, event: Event) -> Kept | Dropped:
     """Apply the first rule that fits. Pure and total."""
     # To these rules all other names are alike: only lines for every event fit them.
     name = event.name if event.name in rules.names else "*"
-    return _apply(_ruling(rules, name, bytes(event.consent)), event)
+    consent = bytes(event.consent)
+    if len(consent) > _REMEMBERED_BYTES:
+        return _apply(_rule(rules, name, _read(consent)), event)
+    return _apply(_ruling(rules, name, consent), event)
 
 
 def decide_again(rules: Rules, event: Event, before: Stamp) -> Kept | Dropped:
@@ -96,7 +100,7 @@ def _apply(ruling: _Ruling, event: Event) -> Kept | Dropped:
     return Kept(kept if click_ids else drop_click_ids(kept), stamp, readable)
 
 
-@lru_cache(maxsize=16_384)  # visitors decide seldom and say it with every event
+@lru_cache(maxsize=8_192)  # visitors decide seldom and say it with every event
 def _ruling(rules: Rules, name: str, consent: bytes) -> _Ruling:
     return _rule(rules, name, _read(consent))
 

@@ -1,18 +1,26 @@
 """Attacks with what a sender says of itself, and with how many there are."""
 
+import gc
 import logging
 import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import Raw
 
 from collector.observe import client_address, truncated
+from consent_rules.decide import decide
+from consent_rules.rules import load
+from spine.event import Event
 from spine.record import decode as decode_record
 from tests.attacks.wire import BODY, KEY, connect, head, reply_to, request
-from tests.flow.door import BROWSER, EVENT, ORIGIN, door
+from tests.flow.door import BROWSER, CONSENT, EVENT, ORIGIN, door
 
 PROXIES = [ip_network("127.0.0.0/8"), ip_network("10.0.0.0/8")]
 
@@ -126,6 +134,62 @@ def test_addresses_without_end_do_not_grow_what_is_remembered() -> None:
     for number in range(20_000):
         truncated(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
     assert truncated.cache_info().currsize <= 8192
+
+
+@contextmanager
+def traced() -> Iterator[Callable[[], int]]:
+    """Tell meanwhile how many bytes Python's objects hold."""
+
+    def held_bytes() -> int:
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        yield held_bytes
+    finally:
+        tracemalloc.stop()
+
+
+def test_consents_without_end_do_not_grow_what_is_remembered() -> None:
+    rules = load("eu")
+    padding = " " * 100_000
+
+    def decided(numbers: range) -> None:
+        for number in numbers:
+            for said in (padding, ""):
+                consent = f'{{"purposes":{{"analytics":true}},"decided_at":{number}}}{said}'
+                decide(rules, Event(name="purchase", consent=Raw(consent.encode())))
+
+    with traced() as held_bytes:
+        before = held_bytes()
+        decided(range(500))
+        assert held_bytes() - before < 2e6
+
+
+async def test_a_crowd_of_visitors_at_one_address_does_not_grow_a_collector(tmp_path: Path) -> None:
+    async with door(tmp_path, max_events=1000) as front:
+        # More than anything remembers, and then as many again.
+        async def visit(first: int, last: int) -> None:
+            for start in range(first, last, 1000):
+                events = [
+                    {
+                        "name": "page_view",
+                        "anonymous_id": f"{number:0200}",
+                        "page": {"url": f"{ORIGIN}/{number}"},
+                        "consent": CONSENT | {"decided_at": f"2026-11-22T10:00:00.{number:06}Z"},
+                    }
+                    for number in range(start, start + 1000)
+                ]
+                agent = f"{start:030000}"
+                answer = await front.post({"events": events}, BROWSER, User_Agent=agent)
+                assert answer.json["accepted"] == 1000
+
+        with traced() as held_bytes:
+            await visit(0, 9_000)
+            before = held_bytes()
+            await visit(9_000, 18_000)
+            assert held_bytes() - before < 2e6
 
 
 NASTY = '\n{"event":"forged"}\r\n\x1b[31mred\x1b]0;title\x07\u2028' + "x" * 1000
