@@ -2,6 +2,8 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+# Tests start hundreds of processes: compiled once, whatever the environment says.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test check lint types layers docs bench faults audit lock clean
 
@@ -9,7 +11,7 @@ demo: $(STAMP)            ## run Beleg on this machine with a demo shop
 	$(VENV)/bin/beleg run --demo
 
 test: $(STAMP)            ## all tests, both modes (Kafka tests need Java 17 and Maven, a clock test libfaketime)
-	$(PY) -m pytest -n 2 --maxschedchunk 1
+	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: lint types layers test   ## everything CI checks
 

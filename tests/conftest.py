@@ -14,7 +14,7 @@ from tests.kafka_broker import Broker, running_broker, what_is_missing
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes long goes first, so that workers who share the tests end together."""
+    """What takes long goes first, so that workers who share the files end together."""
     items.sort(key=lambda item: item.path.parent.name not in ("contract", "faults", "flow"))
 
 

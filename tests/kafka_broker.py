@@ -3,6 +3,7 @@
 Needs Java 17 or newer and Maven. The jars are fetched once and kept in the user's cache directory.
 """
 
+import base64
 import os
 import shutil
 import signal
@@ -64,7 +65,9 @@ broker.session.timeout.ms=1500
 """
 # A broker that was killed comes back only when its old session is over, 9 s later by default.
 
-_HEAP = ("-Xms384m", "-Xmx384m", "-XX:+UseG1GC", "-Djava.awt.headless=true")
+_ALWAYS = ("-Xms384m", "-Xmx384m", "-Djava.awt.headless=true")
+# Java for brokers that live for seconds, which starts with half of the work; and that carry load.
+SOON, STRONG = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"), ("-XX:+UseG1GC",)
 
 
 def what_is_missing() -> str | None:
@@ -154,8 +157,10 @@ class Broker:
         cluster: Sequence[Node] = (),
         cluster_id: str = "",
         guard: Guard = Guard(),  # noqa: B008 - it is empty, and nothing can be put into it
+        machine: Sequence[str] = SOON,
     ) -> None:
         self._jars = kafka_jars()
+        self._machine = machine
         self.directory = Path(tempfile.mkdtemp(prefix="beleg-kafka-"))
         self._node = node or nodes(1)[0]
         self.port = self._node.advertised_port
@@ -175,11 +180,13 @@ class Broker:
             )
             + guard.settings
         )
-        known = cluster_id or self._storage_tool("random-uuid").strip().splitlines()[-1]
+        known = cluster_id or fresh_cluster_id()
         standalone = () if cluster else ("--standalone",)
         settings = str(self.directory / "server.properties")
         users = [word for user in guard.users for word in ("--add-scram", user)]
-        self._storage_tool("format", *standalone, "-t", known, "-c", settings, *users)
+        format_it = ("format", *standalone, "-t", known, "-c", settings, *users)
+        tool = self._java("kafka.tools.StorageTool", *format_it)
+        subprocess.run(tool, capture_output=True, check=True)
 
     @property
     def servers(self) -> str:
@@ -264,15 +271,13 @@ class Broker:
         logging = f"-Dlog4j2.configurationFile={self.directory / 'log4j2.properties'}"
         # A test run that is killed takes its broker with it, where the system can do that.
         leash = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
-        return [*leash, "java", *_HEAP, logging, "-cp", f"{self._jars}/*", *arguments]
+        machine = (*_ALWAYS, *self._machine)
+        return [*leash, "java", *machine, logging, "-cp", f"{self._jars}/*", *arguments]
 
-    def _storage_tool(self, *arguments: str) -> str:
-        return subprocess.run(
-            self._java("kafka.tools.StorageTool", *arguments),
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
+
+def fresh_cluster_id() -> str:
+    """An id that no cluster has, as Kafka writes them."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
 
 def fresh_topic() -> str:
@@ -281,9 +286,13 @@ def fresh_topic() -> str:
 
 
 @contextmanager
-def running_broker(node: Node | None = None, guard: Guard = Guard()) -> Iterator[Broker]:  # noqa: B008
+def running_broker(
+    node: Node | None = None,
+    guard: Guard = Guard(),  # noqa: B008 - as above
+    machine: Sequence[str] = SOON,
+) -> Iterator[Broker]:
     """A broker for a while, ended whatever happens in it."""
-    broker = Broker(node, guard=guard)
+    broker = Broker(node, guard=guard, machine=machine)
     try:
         broker.start()
         yield broker

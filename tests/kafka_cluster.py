@@ -1,12 +1,10 @@
 """Three real Kafka brokers that keep every record three times."""
 
-import base64
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from tests.kafka_broker import Broker, nodes
+from tests.kafka_broker import Broker, fresh_cluster_id, nodes
 
 
 class Cluster(NamedTuple):
@@ -21,7 +19,7 @@ class Cluster(NamedTuple):
 def running_cluster() -> Iterator[Cluster]:
     """A cluster for a while, ended whatever happens in it."""
     members = nodes(3)
-    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    cluster_id = fresh_cluster_id()
     brokers = [Broker(member, members, cluster_id) for member in members]
     try:
         for broker in brokers:
