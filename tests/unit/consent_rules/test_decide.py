@@ -6,7 +6,8 @@ from urllib.parse import quote
 import msgspec
 import pytest
 
-from consent_rules.decide import Dropped, Kept, decide, drop_click_ids
+from consent_rules.decide import Dropped, Kept, decide
+from consent_rules.reduce import drop_click_ids
 from consent_rules.rules import Needs, Rule, Rules, load
 from tests.unit.consent_rules.canaries import (
     AGENT,

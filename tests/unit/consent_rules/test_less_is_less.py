@@ -4,7 +4,8 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consent_rules.decide import Dropped, Kept, decide, drop_click_ids, strip
+from consent_rules.decide import Dropped, Kept, decide
+from consent_rules.reduce import drop_click_ids, strip
 from consent_rules.rules import Rule, Rules, keepable_paths, load
 from spine.click_ids import is_click_id, without_click_ids
 from spine.event import Commerce, ConsentClaim, Event, Page
