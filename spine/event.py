@@ -98,6 +98,9 @@ Purpose = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}\Z")]
 """The name of a purpose. The alphabet leaves no room for an address or a parameter of one, because
 the consent object is kept as sent."""
 
+Category = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_. -]{1,64}\Z")]
+"""The name that a consent tool gives a category; it has no room for a parameter of an address."""
+
 TcfString = Annotated[str, Meta(max_length=4096, pattern=r"^[A-Za-z0-9_.-]*\Z")]
 """A TC string: base64url segments, joined by dots. Source: IAB TCF v2.2, consent string format."""
 

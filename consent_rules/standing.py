@@ -1,0 +1,182 @@
+"""Where a visitor stands: everything that was said about consent, weighed up. Pure and total.
+
+Invariants:
+
+1. A purpose that is denied by anything stays denied, unless a decision that is certainly newer
+   grants it. So sources that contradict each other deny.
+2. A grant counts only from when it was given (5 minutes of clocks that differ are forgiven), and
+   not for longer than the regime's `max_age_days`. A denial counts always.
+3. GPC and the opt-outs of US states deny; they never grant, and no grant is newer.
+4. What cannot be read says nothing. A purpose of which nothing is said is undecided.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from hashlib import sha256
+from math import inf
+from typing import NamedTuple
+
+import msgspec
+
+from consent_rules.reading import Reading
+from consent_rules.remembered import Remembered
+from consent_rules.signals import claim
+from consent_rules.signals.said import NOTHING as NO_PURPOSE
+from consent_rules.signals.said import NoSignal, Said
+from spine.event import ConsentClaim
+
+_DAY_MS = 86_400_000
+_CLOCK_SKEW_MS = 300_000
+_MOST_PROOF_CHARACTERS = 4_096
+_MOST_REMEMBERED_BYTES = 32 << 20
+_BYTES_BESIDE_TEXTS = 3_000
+
+
+class Carried(NamedTuple):
+    """What a request carries about consent besides its events.
+
+    Shape: as sent, each at most a little longer than its decoder reads (`MOST_CHARACTERS`); empty
+    when absent. `gdpr` is the query's flag, `tcf` its TC string, `tcf_cookie` a CMP's."""
+
+    gpc: bool = False
+    tcf: str = ""
+    gdpr: str = ""
+    gpp: str = ""
+    gcs: str = ""
+    gcd: str = ""
+    cookiebot: str = ""
+    onetrust: str = ""
+    onetrust_closed: str = ""
+    tcf_cookie: str = ""
+
+
+NOTHING = Carried()
+"""Nothing but the events."""
+
+
+class Standing(NamedTuple):
+    """Where the visitor stands: purposes granted and denied; all others are undecided.
+
+    Shape: `signals` are the kinds that counted, in order; `text` is the proof: the consent object
+    as sent, or, where something besides it counted, a JSON object of all of that by kind. Of what
+    is too long it has a digest."""
+
+    granted: frozenset[str]
+    denied: frozenset[str]
+    readable: bool
+    signals: tuple[str, ...]
+    text: str
+
+
+class Heard(NamedTuple):
+    """Everything that was said, whatever the moment, with what says nothing and why.
+
+    Shape: between two of `changes_ms` no grant begins or ends to count; `standings` has a place
+    for each such stretch, filled when it is asked for."""
+
+    said: tuple[Said, ...]
+    unheard: tuple[NoSignal, ...]
+    readable: bool
+    text: str
+    changes_ms: list[int]
+    standings: list[Standing | None]
+
+
+_heard: Remembered[tuple[bytes, Carried, Reading], Heard] = Remembered(_MOST_REMEMBERED_BYTES)
+
+
+def standing(consent: bytes, carried: Carried, reading: Reading, at_ms: int) -> Standing:
+    """Say where the visitor stood at a moment: the time of the event, not of its arrival.
+
+    Units: milliseconds since 1970."""
+    heard = hear(consent, carried, reading)
+    stretch = bisect_right(heard.changes_ms, at_ms)
+    known = heard.standings[stretch]
+    if known is None:
+        known = heard.standings[stretch] = _weigh(heard, at_ms, reading.max_age_days * _DAY_MS)
+    return known
+
+
+def hear(consent: bytes, carried: Carried, reading: Reading) -> Heard:
+    """Give everything that was said. Total; what was heard before is not decoded again."""
+    key = (consent, carried, reading)
+    heard = _heard.find(key)
+    if heard is None:
+        heard = _hear(consent, carried, reading)
+        size_bytes = 2 * len(consent) + sum([len(part) for part in carried[1:]])
+        _heard.keep(key, heard, 2 * size_bytes + _BYTES_BESIDE_TEXTS)
+    return heard
+
+
+def _hear(consent: bytes, carried: Carried, reading: Reading) -> Heard:
+    claimed = claim.read(consent)
+    everything = list(_everything(claimed, carried, reading))
+    said = tuple([one for one in everything if isinstance(one, Said)])
+    unheard = tuple([one for one in everything if isinstance(one, NoSignal)])
+    changes_ms = sorted({change for one in said for change in _changes_ms(one, reading)})
+    text = "" if claimed is None else _short(consent.decode())
+    places: list[Standing | None] = [None] * (len(changes_ms) + 1)
+    return Heard(said, unheard, claimed is not None, text, changes_ms, places)
+
+
+def _everything(
+    claimed: ConsentClaim | None, carried: Carried, reading: Reading
+) -> Iterator[Said | NoSignal]:
+    if claimed is None:
+        yield NoSignal("event", "unreadable")
+    else:
+        yield from claim.says(claimed)
+    if carried.gpc:
+        yield Said("gpc", NO_PURPOSE, frozenset(reading.gpc), proof="1")
+
+
+def _changes_ms(said: Said, reading: Reading) -> tuple[int, ...]:
+    if said.since_ms is None or not said.granted:
+        return ()
+    first_ms = said.since_ms - _CLOCK_SKEW_MS
+    return first_ms, said.since_ms + reading.max_age_days * _DAY_MS + 1
+
+
+def _weigh(heard: Heard, at_ms: int, max_age_ms: int) -> Standing:
+    since_ms: dict[str, float] = {}
+    until_ms: dict[str, float] = {}
+    counted: list[Said] = []
+    for said in heard.said:
+        granted = said.granted if _lasts(said, at_ms, max_age_ms) else NO_PURPOSE
+        if granted or said.denied:
+            counted.append(said)
+        given_ms = -inf if said.since_ms is None else said.since_ms
+        for purpose in granted:
+            since_ms[purpose] = max(since_ms.get(purpose, -inf), given_ms)
+        refused_ms = inf if said.until_ms is None else said.until_ms
+        for purpose in said.denied:
+            until_ms[purpose] = max(until_ms.get(purpose, -inf), refused_ms)
+    denied = frozenset(
+        purpose
+        for purpose, refused_ms in until_ms.items()
+        if not since_ms.get(purpose, -inf) > refused_ms
+    )
+    signals = tuple(dict.fromkeys([said.kind for said in counted]))
+    return Standing(
+        frozenset(since_ms) - denied, denied, heard.readable, signals, _text(heard.text, counted)
+    )
+
+
+def _lasts(said: Said, at_ms: int, max_age_ms: int) -> bool:
+    if said.since_ms is None:
+        return True
+    return said.since_ms - _CLOCK_SKEW_MS <= at_ms <= said.since_ms + max_age_ms
+
+
+def _text(event: str, counted: list[Said]) -> str:
+    """Put the proof together: the consent object alone stands as it was sent."""
+    parts = {said.kind: _short(said.proof) for said in counted if said.proof}
+    if not parts:
+        return event
+    return msgspec.json.encode({"event": event, **parts} if event else parts).decode()
+
+
+def _short(proof: str) -> str:
+    if len(proof) <= _MOST_PROOF_CHARACTERS:
+        return proof
+    return f"sha256:{sha256(proof.encode()).hexdigest()}"
