@@ -15,6 +15,7 @@ from collector.decode import Claims
 from collector.observe import Receipt, truncated
 from collector.source import Source
 from consent_rules.decide import Dropped, Kept, decide
+from consent_rules.standing import NOTHING
 from spine import digest
 from spine.codes import Refused
 from spine.event import KNOWN_NAMES, Event
@@ -107,7 +108,7 @@ def _admit(
     claimed_ms = _claimed_ms(claim, arrival)
     if isinstance(claimed_ms, Refused):
         return _refused(claim.event_id, _known(claim), claimed_ms)
-    decision = decide(source.rules, claim)
+    decision = decide(source.rules, claim, NOTHING, min(claimed_ms, arrival.receipt.received_ms))
     if isinstance(decision, Dropped):
         detail = None if decision.readable else "the consent object is unreadable"
         return (
@@ -224,11 +225,9 @@ def _entry(kept: Kept, claimed_ms: int, arrival: _Arrival) -> tuple[str, Entry]:
 
 
 def _observed(kept: Kept, receipt: Receipt, source: Source) -> tuple[str, str]:
-    if kept.stamp.kept == "stripped":
-        return "", ""
     if source.channel == "server":  # its own address says nothing about the visitor
         return truncated(kept.event.ip or ""), kept.event.user_agent or ""
-    return receipt.ip, receipt.user_agent
+    return kept.observed(receipt.ip, receipt.user_agent)
 
 
 def _filled_id(event: Event, body: bytes, receipt: Receipt, source: Source) -> str:

@@ -11,7 +11,8 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from collector.quota import Bucket
-from consent_rules.rules import Rules, load
+from consent_rules.regime import Rules
+from consent_rules.rules import load
 from spine.record import Channel
 from spine.settings import SiteSettings, key_digest
 

@@ -2,24 +2,34 @@
 
 Invariants:
 
-1. An undecided, missing or unreadable decision is a refusal of every purpose.
+1. A purpose that nothing readable grants may not be used, in a regime of opt-in; one that anything
+   denies may not be used in any.
 2. A strip is an allow-list: what is not named is gone, whatever it is called.
 3. Whatever is kept, and by whichever rule, click ids need their own purposes.
 4. Nothing of a dropped event leaves this function but the id of the rule that dropped it.
 """
 
-from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
 
-from consent_rules.reduce import drop_click_ids, strip
-from consent_rules.rules import Rule, Rules
-from spine.event import UNDECIDED, ConsentClaim, Event
+from consent_rules.reduce import (
+    NO_LIMITS,
+    Limits,
+    drop_click_ids,
+    limited,
+    limits_of,
+    reduced_agent,
+    strip,
+)
+from consent_rules.regime import Rule, Rules
+from consent_rules.remembered import Remembered
+from consent_rules.standing import Carried, Standing, standing
+from spine.event import UNDECIDED, Event
 from spine.record import Stamp
 
-_claim = msgspec.json.Decoder(ConsentClaim | None)
-_REMEMBERED_BYTES = 2_048  # a longer one is read each time: memory is bounded in bytes, too
+_MOST_REMEMBERED_BYTES = 16 << 20
+_BYTES_BESIDE_TEXT = 2_000
 
 
 class Kept(NamedTuple):
@@ -30,6 +40,12 @@ class Kept(NamedTuple):
     event: Event
     stamp: Stamp
     readable: bool
+    limits: Limits = NO_LIMITS
+
+    def observed(self, ip: str, user_agent: str) -> tuple[str, str]:
+        """Give what may be written of an address, cut already, and of a user agent."""
+        ip = "" if self.limits.ip == "drop" else ip
+        return ip, reduced_agent(user_agent, self.limits.user_agent)
 
 
 class Dropped(NamedTuple):
@@ -39,106 +55,114 @@ class Dropped(NamedTuple):
     readable: bool
 
 
-class _Signal(NamedTuple):
-    """A visitor's decision, as read: the purposes granted, and the text that proves it."""
-
-    granted: frozenset[str]
-    readable: bool
-    text: str
-
-
-class _Ruling(NamedTuple):
-    """What a rule says about every event of a name under one decision."""
+class Ruling(NamedTuple):
+    """What a rule says about every event of a name under one standing; without one, drop."""
 
     rule: Rule | None
     stamp: Stamp
     readable: bool
-    click_ids: bool
+    click_ids: bool = False
+    limits: Limits = NO_LIMITS
 
 
-def decide(rules: Rules, event: Event) -> Kept | Dropped:
-    """Apply the first rule that fits. Pure and total."""
+_rulings: Remembered[tuple[Rules, str, Standing], Ruling] = Remembered(_MOST_REMEMBERED_BYTES)
+
+
+def decide(rules: Rules, event: Event, carried: Carried, at_ms: int) -> Kept | Dropped:
+    """Apply the first rule that fits. Pure and total.
+
+    Units: `at_ms` is when the event happened, milliseconds since 1970."""
+    stands = standing(bytes(event.consent), carried, rules.signals, at_ms)
     # To these rules all other names are alike: only lines for every event fit them.
     name = event.name if event.name in rules.names else "*"
-    consent = bytes(event.consent)
-    if len(consent) > _REMEMBERED_BYTES:
-        return _apply(_rule(rules, name, _read(consent)), event)
-    return _apply(_ruling(rules, name, consent), event)
+    key = (rules, name, stands)
+    ruling = _rulings.find(key)  # visitors decide seldom and say it with every event
+    if ruling is None:
+        allowed = rules.allowed(stands.granted, stands.denied)
+        ruling = rule_on(rules, name, stands, allowed)
+        _rulings.keep(key, ruling, 2 * len(stands.text) + _BYTES_BESIDE_TEXT)
+    return _apply(ruling, event)
 
 
 def decide_again(rules: Rules, event: Event, before: Stamp) -> Kept | Dropped:
     """Apply the rules as they are now to an event that was kept before. Pure and total.
 
     It never gets more than it had: what was stripped stays stripped, what was no evidence for
-    identity becomes none, and a purpose counts if it was granted then and can still be read. A
-    strip keeps no purposes, so that under other rules its event counts as undecided."""
+    identity becomes none, and whom it might not be sent to it may not. Purposes are those of the
+    stamp: signals that are gone are not judged anew. A strip keeps no purposes, so that under
+    other rules its event counts as undecided."""
     if before.kept == "stripped" and before.version == rules.version:
         for rule in rules.rule:
             if rule.id == before.rule and rule.action == "strip":
-                return Kept(strip(event, frozenset(rule.keep)), before, readable=True)
-    told = _read(before.signal.encode())
-    told = told._replace(granted=told.granted.intersection(before.purposes))
-    decision = _apply(_rule(rules, event.name, told), event)
+                # What click ids had to go are gone: which these are, depended on purposes.
+                return _apply(Ruling(rule, before, True, True, limits_of(rule)), event)
+    stripped = before.kept == "stripped"
+    stands = Standing(
+        frozenset(before.purposes),
+        frozenset(before.denied),
+        readable=True,
+        signals=before.signals,
+        text=before.signal,
+    )
+    # Of a strip nobody knows any more what was denied: what is undecided is not allowed then.
+    allowed = stands.granted if stripped else rules.allowed(stands.granted, stands.denied)
+    decision = _apply(rule_on(rules, event.name, stands, allowed), event)
     if isinstance(decision, Dropped):
         return decision
     stamp = msgspec.structs.replace(
         decision.stamp,
-        kept="stripped" if before.kept == "stripped" else decision.stamp.kept,
+        kept="stripped" if stripped else decision.stamp.kept,
         linked=before.linked and decision.stamp.linked,
+        exports=tuple([name for name in decision.stamp.exports if name in before.exports]),
     )
     return decision._replace(stamp=stamp)
 
 
-def _apply(ruling: _Ruling, event: Event) -> Kept | Dropped:
-    rule, stamp, readable, click_ids = ruling
+def _apply(ruling: Ruling, event: Event) -> Kept | Dropped:
+    rule, stamp, readable, click_ids, limits = ruling
     if rule is None:
         return Dropped(stamp.rule, readable)
     if rule.action == "strip":
         kept = strip(event, frozenset(rule.keep))
+        if limits.user_agent == "family":
+            kept = msgspec.structs.replace(kept, user_agent=event.user_agent)
     else:
         kept = msgspec.structs.replace(event, consent=UNDECIDED)
-    return Kept(kept if click_ids else drop_click_ids(kept), stamp, readable)
+    if not click_ids:
+        kept = drop_click_ids(kept)
+    return Kept(limited(kept, limits), stamp, readable, limits)
 
 
-@lru_cache(maxsize=8_192)  # visitors decide seldom and say it with every event
-def _ruling(rules: Rules, name: str, consent: bytes) -> _Ruling:
-    return _rule(rules, name, _read(consent))
+def fits(rule: Rule, name: str, allowed: frozenset[str], denied: frozenset[str]) -> bool:
+    """Say whether a rule is for events of this name under these purposes."""
+    named = "*" in rule.events or name in rule.events
+    return named and allowed.issuperset(rule.needs) and denied.isdisjoint(rule.unless)
 
 
-def _rule(rules: Rules, name: str, signal: _Signal) -> _Ruling:
-    granted, readable, text = signal
+def rule_on(rules: Rules, name: str, stands: Standing, allowed: frozenset[str]) -> Ruling:
+    """Give the first rule that fits, and what it says. Pure and total."""
     for rule in rules.rule:
-        if ("*" in rule.events or name in rule.events) and granted.issuperset(rule.needs):
+        if fits(rule, name, allowed, stands.denied):
             break
     else:  # `rules.load` refuses rules without a last line that fits everything
-        return _Ruling(None, _stamp(rules, "none"), readable, click_ids=False)
+        return Ruling(None, Stamp("none", rules.version, "stripped"), stands.readable)
+    stamp = Stamp(rule.id, rules.version, "stripped", retention=rule.retention or "")
     if rule.action == "drop":
-        return _Ruling(None, _stamp(rules, rule.id), readable, click_ids=False)
-    click_ids = granted.issuperset(rules.needs.click_ids)
+        return Ruling(None, stamp, stands.readable)
+    click_ids = allowed.issuperset(rules.needs.click_ids)
     if rule.action == "strip":
-        return _Ruling(rule, _stamp(rules, rule.id), readable, click_ids)
+        return Ruling(rule, stamp, stands.readable, click_ids, limits_of(rule))
+    receivers = [to for to, needs in rules.exports.items() if allowed.issuperset(needs)]
     stamp = Stamp(
         rule=rule.id,
         version=rules.version,
         kept="whole",
-        purposes=tuple(sorted(granted)),
-        linked=granted.issuperset(rules.needs.identity),
-        signal=text,
+        purposes=tuple(sorted(stands.granted - stands.denied)),
+        linked=allowed.issuperset(rules.needs.identity),
+        signal=stands.text,
+        signals=stands.signals,
+        denied=tuple(sorted(stands.denied)),
+        retention=rule.retention or "",
+        exports=tuple(sorted(receivers)),
     )
-    return _Ruling(rule, stamp, readable, click_ids)
-
-
-def _stamp(rules: Rules, rule_id: str) -> Stamp:
-    return Stamp(rule=rule_id, version=rules.version, kept="stripped")
-
-
-def _read(consent: bytes) -> _Signal:
-    if not consent:
-        return _Signal(frozenset(), readable=True, text="")
-    try:
-        claim = _claim.decode(consent)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _Signal(frozenset(), readable=False, text="")
-    decided = (claim.purposes if claim else None) or {}
-    granted = frozenset(purpose for purpose, granted in decided.items() if granted)
-    return _Signal(granted, readable=True, text=consent.decode())
+    return Ruling(rule, stamp, stands.readable, click_ids, limits_of(rule))

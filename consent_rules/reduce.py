@@ -1,18 +1,120 @@
 """Take away from an event what may not stay. Pure, and idempotent: twice is once."""
 
-from typing import Any
+import re
+from typing import Any, NamedTuple
 
 import msgspec
 
+from consent_rules.regime import ALL_IDS, Extent, Rule
 from spine.click_ids import is_click_id, may_hold_one, without_click_ids
-from spine.event import Commerce, Event, Item
+from spine.event import Commerce, Event, Item, Page
+
+# Whoever is named before an @, and all that comes with parameters, has to go: in doubt more goes.
+_ADDRESS = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?:[^/?#@\\]*@)*(?P<host>[\w.:\[\]-]+)"
+    r"(?P<path>/[^?#;&=@\\]*)?",
+    re.IGNORECASE,
+)
+_ENCODED_PARAMETER = re.compile(r"%(?:25)*(?:3f|23|3b|26|3d|40|5c)", re.IGNORECASE)
+_BROWSERS = (
+    ("Edge", re.compile(r"\bEdg(?:e|A|iOS)?/(\d{1,3})")),
+    ("Opera", re.compile(r"\b(?:OPR|Opera)/(\d{1,3})")),
+    ("Samsung", re.compile(r"\bSamsung(?:Browser)?/(\d{1,3})")),
+    ("Firefox", re.compile(r"\b(?:Firefox|FxiOS)/(\d{1,3})")),
+    ("Chrome", re.compile(r"\b(?:Chrome|CriOS)/(\d{1,3})")),
+    ("Safari", re.compile(r"(?:\bVersion/(?=.{1,40}\bSafari/)|^Safari/)(\d{1,3})")),
+)
+_SYSTEMS = (
+    ("Windows", re.compile(r"\bWindows\b")),
+    ("Android", re.compile(r"\bAndroid\b")),
+    ("iOS", re.compile(r"\b(?:iPhone|iPad|iPod|iOS\))")),
+    ("macOS", re.compile(r"\b(?:Macintosh|macOS)\b")),
+    ("ChromeOS", re.compile(r"\b(?:CrOS|ChromeOS)\b")),
+    ("Linux", re.compile(r"\bLinux\b")),
+)
+_PAGE_PATHS = {"page.url": "url", "page.referrer": "referrer"}
+
+
+class Limits(NamedTuple):
+    """What a rule takes from the events that it keeps."""
+
+    ids: tuple[str, ...] = ALL_IDS
+    url: Extent = "whole"
+    referrer: Extent = "whole"
+    ip: str = "cut"
+    user_agent: str = "whole"
+
+
+NO_LIMITS = Limits()
+"""What is kept whole stays whole."""
+
+
+def limits_of(rule: Rule) -> Limits:
+    """Give the limits of what a rule keeps; of a strip, the address is always gone."""
+    if rule.action == "strip":
+        return Limits(ALL_IDS, rule.url, rule.referrer, "drop", rule.user_agent or "drop")
+    agent = rule.user_agent or "whole"
+    return Limits(rule.ids, rule.url, rule.referrer, rule.ip, agent)
+
+
+def limited(event: Event, limits: Limits) -> Event:
+    """Give the event with what the limits leave of it."""
+    if limits == NO_LIMITS:
+        return event
+    page = event.page and Page(
+        reduced_address(event.page.url, limits.url),
+        reduced_address(event.page.referrer, limits.referrer),
+        event.page.title,
+    )
+    gone = dict.fromkeys([name for name in ALL_IDS if name not in limits.ids])
+    agent = reduced_agent(event.user_agent or "", limits.user_agent)
+    ip = None if limits.ip == "drop" else event.ip
+    return msgspec.structs.replace(event, page=page, ip=ip, user_agent=agent or None, **gone)
+
+
+def reduced_address(address: str | None, extent: Extent) -> str | None:
+    """Give an address without its parameters, or its origin alone; nothing of what is none."""
+    if address is None or extent == "whole":
+        return address
+    found = _ADDRESS.match(address)
+    if found is None:
+        return None
+    path = found["path"] or "/"
+    if extent == "origin":
+        path = "/"
+    elif (parameter := _ENCODED_PARAMETER.search(path)) is not None:
+        path = path[: parameter.start()]
+    return f"{found['scheme'].lower()}://{found['host'].lower()}{path}"
+
+
+def reduced_agent(agent: str, extent: str) -> str:
+    """Give a user agent, its family and system in words of ours, or nothing."""
+    if extent == "whole" or not agent:
+        return agent
+    if extent == "drop":
+        return ""
+    browser = "Other"
+    for name, pattern in _BROWSERS:
+        if (found := pattern.search(agent)) is not None:
+            browser = f"{name}/{found[1]}"
+            break
+    system = next((name for name, pattern in _SYSTEMS if pattern.search(agent)), None)
+    return f"{browser} ({system})" if system else browser
 
 
 def strip(event: Event, keep: frozenset[str]) -> Event:
-    """Give an event with only the named fields; paths as `rules.keepable_paths` has them."""
+    """Give an event with only the named fields; paths as `faults.keepable_paths` has them."""
     fields: dict[str, Any] = {
         field: getattr(event, field) for field in Event.__struct_fields__ if field in keep
     }
+    if event.page is not None and not keep.isdisjoint(_PAGE_PATHS):
+        fields["page"] = Page(
+            **{
+                name: getattr(event.page, name)
+                for path, name in _PAGE_PATHS.items()
+                if path in keep
+            }
+        )
     if event.commerce is not None:
         fields["commerce"] = _strip_commerce(event.commerce, keep)
     return Event(**fields)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from consent_rules.decide import Dropped, Kept, decide_again
-from consent_rules.rules import Rules
+from consent_rules.regime import Rules
 from spine import digest
 from spine.event import Event
 from spine.money import with_currency
@@ -77,10 +77,8 @@ def _told(record: EventRecord) -> Event:
 
 def _rewritten(record: EventRecord, kept: Kept, regime: Regime) -> EventRecord:
     event, currency_filled = with_currency(kept.event, regime.currency)
-    ip, user_agent = record.ip, record.user_agent
-    if kept.stamp.kept == "stripped":
-        ip, user_agent = "", ""
-    elif record.channel == "server":
+    ip, user_agent = kept.observed(record.ip, record.user_agent)
+    if record.channel == "server":
         user_agent = event.user_agent or ""
     event = msgspec.structs.replace(event, user_agent=None)
     if currency_filled:

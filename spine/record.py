@@ -30,7 +30,10 @@ class Stamp(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     """What was decided about consent, by which line of which rules.
 
     Shape: `kept` is `whole` or `stripped`; `linked` says whether the event is evidence for
-    identity; `signal` is the consent object as sent, where the rules let it stay."""
+    identity; `signal` is the consent object as sent, where the rules let it stay, and `signals`
+    are the kinds of signals that counted. `purposes` were granted, `denied` refused, all others
+    are undecided. `retention` names the class of how long the event may stay, `exports` are the
+    receivers it may go to."""
 
     rule: str
     version: str
@@ -38,6 +41,10 @@ class Stamp(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     purposes: tuple[str, ...] = ()
     linked: bool = False
     signal: str = ""
+    signals: tuple[str, ...] = ()
+    denied: tuple[str, ...] = ()
+    retention: str = ""
+    exports: tuple[str, ...] = ()
 
 
 class EventHead(

@@ -128,7 +128,7 @@ async def test_rejected_records_land_once_when_an_older_processor_is_mended(
 
     # The club's rules ask for more meanwhile: what was kept whole is stripped or dropped now.
     rules = tmp_path / "club.toml"
-    text = rules.read_text("utf-8").replace('needs = ["analytics"]', 'needs = ["more"]')
+    text = rules.read_text("utf-8").replace('needs = ["analytics"]', 'needs = ["cross_device"]')
     rules.write_text(text.replace('version = "', 'version = "stricter-'), "utf-8")
 
     before = await on_the_log(house)

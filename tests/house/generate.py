@@ -16,7 +16,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metr
 
 from beleg.__main__ import cli
 from beleg.openapi import description
-from consent_rules.rules import Rules, load
+from consent_rules.regime import Rules
+from consent_rules.rules import load
 from spine.codes import CODES
 from spine.counted import Counted, Measured
 from spine.metrics import Metrics

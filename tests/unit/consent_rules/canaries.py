@@ -8,7 +8,9 @@ from urllib.parse import quote
 
 import msgspec
 
-from consent_rules.decide import Kept
+from consent_rules.decide import Dropped, Kept, decide
+from consent_rules.regime import Rules
+from consent_rules.standing import NOTHING, Carried
 from spine.event import Commerce, Event, Identifiers, Item, Page
 
 CLICK = "Cj0KCQ-canary-click-9f3a"
@@ -16,6 +18,7 @@ ID = "id-canary-5b1e77"
 MAIL = "max.canary@shop.example"
 IP = "198.51.100.77"
 AGENT = "Mozilla/5.0 (canary; Linux x86_64)"
+AT_MS = 1_795_341_600_000  # 2026-11-22T10:00:00Z
 
 
 def event(name: str = "purchase", consent: object = None) -> Event:
@@ -60,6 +63,11 @@ def event(name: str = "purchase", consent: object = None) -> Event:
         ip=IP,
         user_agent=AGENT,
     )
+
+
+def decided(rules: Rules, claimed: Event, carried: Carried = NOTHING) -> Kept | Dropped:
+    """What is decided about an event at its time."""
+    return decide(rules, claimed, carried, AT_MS)
 
 
 def spellings(canary: str) -> Iterator[bytes]:

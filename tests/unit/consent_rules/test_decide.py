@@ -6,9 +6,10 @@ from urllib.parse import quote
 import msgspec
 import pytest
 
-from consent_rules.decide import Dropped, Kept, decide
+from consent_rules.decide import Dropped, Kept
 from consent_rules.reduce import drop_click_ids
-from consent_rules.rules import Needs, Rule, Rules, load
+from consent_rules.regime import Needs, Rule, Rules
+from consent_rules.rules import load
 from tests.unit.consent_rules.canaries import (
     AGENT,
     CLICK,
@@ -16,6 +17,7 @@ from tests.unit.consent_rules.canaries import (
     IP,
     MAIL,
     bytes_of,
+    decided,
     event,
     leaves,
     spellings,
@@ -59,25 +61,25 @@ def test_a_rule_fits_the_events_it_names_and_no_other(named: str) -> None:
     odd = Rule(id="odd", events=(named,), needs=(), action="keep", source="a slip of the pen")
     rules = Rules(schema=1, version="1", needs=EU.needs, rule=(odd, *EU.rule))
     for name in ("page_view", "my own", "*"):
-        assert decide(rules, event(name, None)) == Dropped("rest", readable=True)
+        assert decided(rules, event(name, None)) == Dropped("rest", readable=True)
 
 
 @pytest.mark.parametrize("consent", [*UNDECIDED, *UNREADABLE])
 @pytest.mark.parametrize("name", ["page_view", "view_item", "generate_lead", "my own"])
 def test_without_a_readable_yes_to_analytics_an_event_is_dropped(name: str, consent: Any) -> None:
-    assert decide(EU, event(name, consent)) == Dropped("rest", consent not in UNREADABLE)
+    assert decided(EU, event(name, consent)) == Dropped("rest", consent not in UNREADABLE)
 
 
 @pytest.mark.parametrize("raw", [b"{", b'{"purposes": {"analytics": true}', b"[" * 9999, b"\xff"])
 def test_a_consent_object_that_is_no_json_is_a_refusal(raw: bytes) -> None:
     broken = msgspec.structs.replace(event("page_view"), consent=msgspec.Raw(raw))
-    assert decide(EU, broken) == Dropped("rest", readable=False)
+    assert decided(EU, broken) == Dropped("rest", readable=False)
 
 
 @pytest.mark.parametrize("consent", [*UNDECIDED, *UNREADABLE])
 @pytest.mark.parametrize("name", ["purchase", "refund"])
 def test_an_order_without_consent_is_stripped_to_the_allow_list(name: str, consent: Any) -> None:
-    kept = decide(EU, event(name, consent))
+    kept = decided(EU, event(name, consent))
     assert isinstance(kept, Kept)
     assert leaves(kept.event) == {
         "name", "event_id", "occurred_at", "commerce.transaction_id", "commerce.currency",
@@ -88,13 +90,14 @@ def test_an_order_without_consent_is_stripped_to_the_allow_list(name: str, conse
         "rule": "accounting",
         "version": EU.version,
         "kept": "stripped",
+        "retention": "accounting",
     }
     assert kept.readable is (consent not in UNREADABLE)
 
 
 @pytest.mark.parametrize("consent", [*UNDECIDED, *UNREADABLE])
 def test_no_identifier_is_left_of_an_order_without_consent(consent: Any) -> None:
-    kept = decide(EU, event("purchase", consent))
+    kept = decided(EU, event("purchase", consent))
     assert isinstance(kept, Kept)
     for canary in (ID, MAIL, IP, AGENT, CLICK, "a" * 64, "b" * 64):
         for spelling in spellings(canary):
@@ -105,7 +108,7 @@ def test_no_identifier_is_left_of_an_order_without_consent(consent: Any) -> None
 def test_with_analytics_alone_all_is_kept_but_click_ids(name: str) -> None:
     consent = {"purposes": {"analytics": True, "ads_measurement": False}}
     claimed = event(name, consent)
-    kept = decide(EU, claimed)
+    kept = decided(EU, claimed)
     assert isinstance(kept, Kept)
     for spelling in spellings(CLICK):
         assert spelling.lower() not in bytes_of(kept)
@@ -130,7 +133,7 @@ def test_with_both_purposes_an_event_stays_as_it_is() -> None:
         "decided_at": "2026-11-22T09:00:00Z",
     }
     claimed = event("page_view", consent)
-    kept = decide(EU, claimed)
+    kept = decided(EU, claimed)
     assert isinstance(kept, Kept)
     assert kept.event == msgspec.structs.replace(claimed, consent=msgspec.Raw())
     assert kept.stamp.purposes == ("ads_measurement", "analytics")
@@ -157,7 +160,7 @@ def test_a_rule_of_ones_own_may_not_let_click_ids_out_by_stripping() -> None:
         needs=Needs(click_ids=("ads_measurement",), identity=("analytics",)),
         rule=(Rule(id="all", events=("*",), needs=(), action="strip", source="law", keep=keep),),
     )
-    kept = decide(rules, event("page_view"))
+    kept = decided(rules, event("page_view"))
     assert isinstance(kept, Kept)
     assert CLICK.lower().encode() not in bytes_of(kept)
     assert kept.event.properties is not None
@@ -171,7 +174,7 @@ def test_what_is_unreadable_is_not_kept_as_proof() -> None:
         needs=Needs(click_ids=("ads_measurement",), identity=("analytics",)),
         rule=(Rule(id="all", events=("*",), needs=(), action="keep", source="law"),),
     )
-    kept = decide(rules, event("page_view", {"purposes": {"analytics": True}, "ip": IP}))
+    kept = decided(rules, event("page_view", {"purposes": {"analytics": True}, "ip": IP}))
     assert isinstance(kept, Kept)
     assert (kept.stamp.signal, kept.stamp.purposes, kept.stamp.linked) == ("", (), False)
 
@@ -184,6 +187,6 @@ def test_a_site_may_ask_for_more_before_ids_are_linked() -> None:
         ({"analytics": True, "cross_device": False}, False),
         ({"analytics": True, "cross_device": True}, True),
     ):
-        kept = decide(rules, event("page_view", {"purposes": purposes}))
+        kept = decided(rules, event("page_view", {"purposes": purposes}))
         assert isinstance(kept, Kept)
         assert kept.stamp.linked is linked

@@ -4,12 +4,14 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consent_rules.decide import Dropped, Kept, decide
+from consent_rules.decide import Dropped, Kept
+from consent_rules.faults import keepable_paths
 from consent_rules.reduce import drop_click_ids, strip
-from consent_rules.rules import Rule, Rules, keepable_paths, load
+from consent_rules.regime import Rule, Rules
+from consent_rules.rules import load
 from spine.click_ids import is_click_id, without_click_ids
 from spine.event import Commerce, ConsentClaim, Event, Page
-from tests.unit.consent_rules.canaries import CLICK, bytes_of, event, leaves
+from tests.unit.consent_rules.canaries import CLICK, bytes_of, decided, event, leaves
 
 EU = load("eu")
 PURPOSES = ("analytics", "ads_measurement", "cross_device", "marketing")
@@ -29,7 +31,7 @@ RULE = st.builds(
 
 
 def outcome(rules: Rules, name: str, granted: frozenset[str]) -> set[str]:
-    decision = decide(rules, event(name, {"purposes": dict.fromkeys(granted, True)}))
+    decision = decided(rules, event(name, {"purposes": dict.fromkeys(granted, True)}))
     if isinstance(decision, Dropped):
         return set()
     return leaves(decision.event) | set(decision.stamp.purposes)
@@ -54,7 +56,7 @@ def test_no_rules_let_click_ids_out_without_their_purpose(
 ) -> None:
     regime = msgspec.structs.replace(EU, rule=tuple(rules))
     purposes = dict.fromkeys(granted - {"ads_measurement"}, True)
-    decision = decide(regime, event("purchase", {"purposes": purposes}))
+    decision = decided(regime, event("purchase", {"purposes": purposes}))
     if isinstance(decision, Kept):
         assert CLICK.lower().encode() not in bytes_of(decision)
 
@@ -73,7 +75,7 @@ def test_stripping_keeps_exactly_what_is_named_and_twice_is_once(keep: frozenset
 @settings(deadline=None)
 @given(st.from_type(ConsentClaim) | st.none())
 def test_only_what_is_granted_in_words_counts(claim: ConsentClaim | None) -> None:
-    kept = decide(EU, event("page_view", claim))
+    kept = decided(EU, event("page_view", claim))
     granted = bool(claim and claim.purposes and claim.purposes.get("analytics"))
     assert granted or isinstance(kept, Dropped)
 

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.admit import admit
-from consent_rules.rules import Needs, Rule, Rules, load
+from consent_rules.regime import Needs, Rule, Rules
+from consent_rules.rules import load
 from processors.replay import Again, Left, Regime, again
 from spine import digest
 from spine.record import Channel, EventRecord, TallyRecord, TallyRow, Unreadable, decode, encode
