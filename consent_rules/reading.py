@@ -86,6 +86,10 @@ class Reading(
     empty_publisher_tc: Literal["refusal", "unused"] = "refusal"
     """What a PublisherTC segment without a purpose means; the official encoder always adds one."""
 
+    tcf_vendor: Annotated[int, Meta(ge=0, le=65_535)] = 0
+    """The vendor of a TC string who must have consent; 0 where the site itself, the publisher, is
+    asked for."""
+
     awaiting_reconsent: Literal["undecided", "decided"] = "undecided"
     """What OneTrust's choice means while it waits to ask again."""
 
