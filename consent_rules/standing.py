@@ -20,7 +20,7 @@ import msgspec
 
 from consent_rules.reading import Reading
 from consent_rules.remembered import Remembered
-from consent_rules.signals import claim
+from consent_rules.signals import claim, cookiebot, google, gpp, onetrust, tcf
 from consent_rules.signals.said import NOTHING as NO_PURPOSE
 from consent_rules.signals.said import NoSignal, Said
 from spine.event import ConsentClaim
@@ -114,7 +114,7 @@ def _hear(consent: bytes, carried: Carried, reading: Reading) -> Heard:
     said = tuple([one for one in everything if isinstance(one, Said)])
     unheard = tuple([one for one in everything if isinstance(one, NoSignal)])
     changes_ms = sorted({change for one in said for change in _changes_ms(one, reading)})
-    text = "" if claimed is None else _short(consent.decode())
+    text = "" if claimed is None else _short(claim.proof(consent, claimed))
     places: list[Standing | None] = [None] * (len(changes_ms) + 1)
     return Heard(said, unheard, claimed is not None, text, changes_ms, places)
 
@@ -125,9 +125,34 @@ def _everything(
     if claimed is None:
         yield NoSignal("event", "unreadable")
     else:
-        yield from claim.says(claimed)
+        yield from claim.says(claimed, reading)
+    if carried != NOTHING:
+        yield from _strings(carried, reading)
+        yield from _cookies(carried, reading)
+
+
+def _strings(carried: Carried, reading: Reading) -> Iterator[Said | NoSignal]:
+    applies = carried.gdpr != "0"
     if carried.gpc:
         yield Said("gpc", NO_PURPOSE, frozenset(reading.gpc), proof="1")
+    if carried.tcf:
+        yield from tcf.says("tcf", carried.tcf, reading, applies=applies)
+    if carried.gpp:
+        yield from gpp.says("gpp", carried.gpp, reading, applies=applies)
+    if carried.gcs:
+        yield from google.says_gcs("gcs", carried.gcs, reading)
+    if carried.gcd:
+        yield from google.says_gcd("gcd", carried.gcd, reading)
+
+
+def _cookies(carried: Carried, reading: Reading) -> Iterator[Said | NoSignal]:
+    if carried.tcf_cookie not in ("", carried.tcf):
+        applies = carried.gdpr != "0"
+        yield from tcf.says("tcf_cookie", carried.tcf_cookie, reading, applies=applies)
+    if carried.cookiebot:
+        yield from cookiebot.says(carried.cookiebot, reading)
+    if carried.onetrust:
+        yield from onetrust.says(carried.onetrust, carried.onetrust_closed, reading)
 
 
 def _changes_ms(said: Said, reading: Reading) -> tuple[int, ...]:
@@ -170,7 +195,7 @@ def _lasts(said: Said, at_ms: int, max_age_ms: int) -> bool:
 
 def _text(event: str, counted: list[Said]) -> str:
     """Put the proof together: the consent object alone stands as it was sent."""
-    parts = {said.kind: _short(said.proof) for said in counted if said.proof}
+    parts = {said.kind: _short(said.proof) for said in counted if not said.kind.startswith("event")}
     if not parts:
         return event
     return msgspec.json.encode({"event": event, **parts} if event else parts).decode()

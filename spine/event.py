@@ -105,12 +105,61 @@ TcfString = Annotated[str, Meta(max_length=4096, pattern=r"^[A-Za-z0-9_.-]*\Z")]
 """A TC string: base64url segments, joined by dots. Source: IAB TCF v2.2, consent string format."""
 
 
+GppString = Annotated[str, Meta(max_length=4096, pattern=r"^[A-Za-z0-9_.~-]*\Z")]
+"""A GPP string. Source: IAB Global Privacy Platform, consent string specification."""
+
+GoogleSignal = Annotated[str, Meta(max_length=64, pattern=r"^[A-Za-z0-9_-]*\Z")]
+"""A parameter of Google's hits that tells the consent mode: `gcs` or `gcd`."""
+
+
+class UsercentricsChoice(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Whether the visitor has chosen, in Usercentrics of version 3.
+
+    Shape: `type` is `EXPLICIT` after a choice. Units: milliseconds since 1970."""
+
+    type: Annotated[str, Meta(pattern=r"^[A-Za-z_]{1,32}\Z")] | None = None
+    updated_ms: Annotated[int, Meta(ge=0, le=4_102_444_800_000)] | None = msgspec.field(
+        default=None, name="updatedAt"
+    )
+
+
+class UsercentricsCategory(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The state of a category, in Usercentrics of version 3: `ALL_ACCEPTED` is a yes."""
+
+    state: Annotated[str, Meta(pattern=r"^[A-Za-z_]{1,32}\Z")]
+
+
+class UsercentricsClaim(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What Usercentrics tells a page: the detail of its event in version 2, with `type` and
+    `ucCategory`, or its consent details in version 3. What else is in them is not read."""
+
+    type: Annotated[str, Meta(pattern=r"^[A-Za-z_]{1,32}\Z")] | None = None
+    by_category: Annotated[dict[Category, bool], Meta(max_length=50)] | None = msgspec.field(
+        default=None, name="ucCategory"
+    )
+    consent: UsercentricsChoice | None = None
+    categories: Annotated[dict[Category, UsercentricsCategory], Meta(max_length=50)] | None = None
+
+
+class SegmentClaim(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Segment's `context.consent`. What else is in it is not read."""
+
+    by_category: Annotated[dict[Category, bool], Meta(max_length=50)] | None = msgspec.field(
+        default=None, name="categoryPreferences"
+    )
+
+
 class ConsentClaim(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The visitor's decision as the page reports it; purposes that are not named are undecided."""
 
     purposes: Annotated[dict[Purpose, bool], Meta(max_length=50)] | None = None
     tcf: TcfString | None = None
     decided_at: Instant | None = None
+    gpp: GppString | None = None
+    gcs: GoogleSignal | None = None
+    gcd: GoogleSignal | None = None
+    usercentrics: UsercentricsClaim | None = None
+    segment: SegmentClaim | None = None
 
 
 Properties = Annotated[

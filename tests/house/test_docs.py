@@ -135,7 +135,10 @@ def _fields(prefix: str, struct: type[msgspec.Struct]) -> Iterator[tuple[str, st
     for field in msgspec.inspect.type_info(struct).fields:  # type: ignore[attr-defined]
         path, kind = prefix + field.name, _needed(field.type)
         if isinstance(kind, msgspec.inspect.StructType):
-            yield from _fields(_NESTED[kind.cls], kind.cls)
+            if kind.cls in _NESTED:
+                yield from _fields(_NESTED[kind.cls], kind.cls)
+            else:  # somebody else's object, of which we read a part
+                yield path, "object"
             continue
         yield path, _said(kind)
         if kind.__class__ is msgspec.inspect.VarTupleType:
