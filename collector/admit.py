@@ -15,7 +15,7 @@ from collector.decode import Claims
 from collector.observe import Receipt, truncated
 from collector.source import Source
 from consent_rules.decide import Dropped, Kept, decide
-from consent_rules.standing import NOTHING
+from consent_rules.standing import NOTHING, Carried
 from spine import digest
 from spine.codes import Refused
 from spine.event import KNOWN_NAMES, Event
@@ -81,15 +81,20 @@ class _Arrival(NamedTuple):
     source: Source
     ahead_ms: int
     received_on: int
+    carried: Carried
 
 
-def admit(claims: Claims, receipt: Receipt, source: Source) -> Admission:
-    """Decide about every event on its own; one bad event never fails its neighbours."""
+def admit(
+    claims: Claims, receipt: Receipt, source: Source, carried: Carried = NOTHING
+) -> Admission:
+    """Decide about every event on its own; one bad event never fails its neighbours.
+
+    Shape: `carried` is what the request says of consent; it is said of every event in it."""
     admission = Admission([], [], [])
     ahead_ms = 0
     if claims.sent_at is not None and source.channel == "browser":
         ahead_ms = milliseconds(claims.sent_at) - receipt.received_ms
-    arrival = _Arrival(receipt, source, ahead_ms, day_of(receipt.received_ms, source))
+    arrival = _Arrival(receipt, source, ahead_ms, day_of(receipt.received_ms, source), carried)
     for claim in claims.events:
         result, outcome = _admit(claim, arrival, admission.admitted)
         admission.results.append(result)
@@ -108,7 +113,8 @@ def _admit(
     claimed_ms = _claimed_ms(claim, arrival)
     if isinstance(claimed_ms, Refused):
         return _refused(claim.event_id, _known(claim), claimed_ms)
-    decision = decide(source.rules, claim, NOTHING, min(claimed_ms, arrival.receipt.received_ms))
+    happened_ms = min(claimed_ms, arrival.receipt.received_ms)
+    decision = decide(source.rules, claim, arrival.carried, happened_ms)
     if isinstance(decision, Dropped):
         detail = None if decision.readable else "the consent object is unreadable"
         return (
@@ -190,7 +196,7 @@ def _day_of_minute(minute: int, zone: ZoneInfo) -> int:  # no zone changes its d
 
 def _entry(kept: Kept, claimed_ms: int, arrival: _Arrival) -> tuple[str, Entry]:
     """Encode what may be kept; give it with the event's id."""
-    receipt, source, _, received_on = arrival
+    receipt, source, _, received_on, _ = arrival
     event, currency_filled = with_currency(kept.event, source.currency)
     received_ms = receipt.received_ms
     flags: tuple[str, ...] = () if kept.readable else ("consent_unreadable",)

@@ -22,6 +22,7 @@ from collector import body, pressure
 from collector.admit import Admission, admit
 from collector.answer import JSON, Answer, Headers, said
 from collector.caller import cors, receipt_of, source_of
+from collector.carried import carried_of
 from collector.connections import Bounds, Server, Words, came_at
 from collector.counting import count
 from collector.decode import Unreadable, decode
@@ -201,7 +202,7 @@ class Collector:
         if source.quota:
             source.quota.take(len(claims.events))
         receipt = receipt_of(request, self._trusted, self._now_ms())
-        admission = admit(claims, receipt, source)
+        admission = admit(claims, receipt, source, carried_of(request))
         await self._append(admission)
         count(source, receipt, claims, admission, self._tallies, self._metrics)
         reach("before the answer")

@@ -13,7 +13,7 @@ from consent_rules.signals.said import NoSignal, Said, by_purpose
 
 _GCS = re.compile(r"G1([01])([01])")
 # Two letters tell one state: a digit that counts, and the letter itself.
-_GCD = re.compile(r"1[0-9](.)[0-9](.)[0-9](.)[0-9](.)[A-Za-z0-9_-]{0,32}")
+_GCD = re.compile(r"1[0-9]([!-~])[0-9]([!-~])[0-9]([!-~])[0-9]([!-~])[A-Za-z0-9_-]{0,32}")
 _LETTERS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"
 _WORDS = ("unknown", "not_set", "denied", "granted")
 _STATES: tuple[GoogleState, ...] = (

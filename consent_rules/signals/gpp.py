@@ -5,6 +5,7 @@ Their opt-outs deny; nothing of the US is read as a grant. Time is bounded by th
 Source: IAB Tech Lab, Global Privacy Platform, consent string and section information.
 """
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -15,6 +16,8 @@ from consent_rules.signals.said import NOTHING, NoSignal, Said
 
 MOST_CHARACTERS = 4_096
 _MOST_SECTIONS = 64
+_MOST_BITS = 32
+_ALPHABET = re.compile(r"[A-Za-z0-9_.~-]+")
 _TCF_EU, _US_PRIVACY, _US_NATIONAL = 2, 6, 7
 _OPTED_OUT = 1
 _GPC_SEGMENT = 1
@@ -43,7 +46,7 @@ class UsChoice(NamedTuple):
 
 def decode(text: str) -> list[Section] | None:
     """Read the header, and give the sections; nothing when the string is none. Total."""
-    if len(text) > MOST_CHARACTERS:
+    if len(text) > MOST_CHARACTERS or not _ALPHABET.fullmatch(text):
         return None
     header, *texts = text.split("~", _MOST_SECTIONS)
     bits = Bits.of(header)
@@ -70,14 +73,16 @@ def _numbers(bits: Bits) -> list[int] | None:
 
 
 def _fibonacci(bits: Bits) -> int:
-    """Read a number in Fibonacci's code: two ones in a row end it."""
+    """Read a number in Fibonacci's code: two ones in a row end it. A number too great for any
+    section is none: `bits` is then short."""
     number, before, weight, next_weight = 0, 0, 1, 2
-    while not bits.short:
+    for _ in range(_MOST_BITS):
         bit = bits.take(1)
         if bit and before:
             return number
         number += bit * weight
         before, weight, next_weight = bit, next_weight, weight + next_weight
+    bits.short = True
     return 0
 
 

@@ -69,13 +69,15 @@ def test_gcs_alone_does_not_tell_whether_data_may_go_to_google() -> None:
     assert only(says_gcs("gcs", "G101", READING)).denied == {"device_storage", "ads_measurement"}
 
 
-@pytest.mark.parametrize("letter", "kKé?0Azj")
+@pytest.mark.parametrize("letter", "kK?0Azj")
 def test_a_letter_that_is_not_known_to_grant_denies(letter: str) -> None:
     assert "analytics" in only(says_gcd("gcd", f"13l3{letter}3l3l1", READING)).denied
 
 
 @settings(deadline=None)
-@given(st.text(max_size=5000) | st.text("13lrvtG0_", max_size=40))
+@given(
+    st.text(st.characters(exclude_categories=()), max_size=5000) | st.text("13lrvtG0_", max_size=40)
+)
 def test_whatever_is_sent_is_read_or_named(text: str) -> None:
     for says in (says_gcs, says_gcd):
         (said,) = says("g", text, READING)
