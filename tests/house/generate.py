@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metr
 
 from beleg.__main__ import cli
 from beleg.openapi import description
+from consent_rules.reading import Reading
 from consent_rules.regime import Rules
 from consent_rules.rules import load
 from spine.codes import CODES
@@ -207,12 +208,25 @@ def _needs(rules: Rules) -> str:
     return table(("of an event that is kept whole", "only if granted"), rows)
 
 
+def signals() -> str:
+    reading = Reading()
+    names = ("tcf", "google", "cookiebot", "onetrust", "usercentrics", "segment")
+    tables: list[dict[str, tuple[object, ...]]] = [getattr(reading, name) for name in names]
+    purposes = dict.fromkeys(purpose for table in tables for purpose in table)
+    rows = (
+        (f"`{purpose}`", *(", ".join(map(str, one.get(purpose, ()))) or "–" for one in tables))
+        for purpose in purposes
+    )
+    return table(("purpose", *(f"`{name}`" for name in names)), rows)
+
+
 PARTS: Mapping[str, Callable[[], str]] = {
     "codes": codes,
     "settings": settings_table,
     "metrics": metrics,
     "commands": commands,
     "consent": consent,
+    "signals": signals,
 }
 
 
