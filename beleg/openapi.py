@@ -82,7 +82,42 @@ def _public() -> Part:
             "responses": {"204": {"description": "Allowed where CORS headers are in it."}},
         },
     }
-    return {"/v1/events": events}
+    return {"/v1/events": events, "/v1/pixel.gif": _pixel()}
+
+
+def _pixel() -> Part:
+    image = {"image/gif": {"schema": {"type": "string", "contentMediaType": "image/gif"}}}
+    fields = {
+        "name": "fields",
+        "in": "query",
+        "description": "The event: page.url=…, consent=analytics,ads_measurement; and what consent"
+        " tools say: gdpr, gdpr_consent, gpp, gcs, gcd.",
+        "style": "form",
+        "explode": True,
+        "schema": {"type": "object", "additionalProperties": {"type": "string"}},
+    }
+    answers = {
+        "200": "Accepted, refused or dropped: if accepted, durable.",
+        "401": CODES["unknown_key"].meaning,
+        "403": CODES["origin_not_allowed"].meaning,
+        "429": CODES["quota_exceeded"].meaning,
+        "500": CODES["internal_error"].meaning,
+        "503": CODES["log_unavailable"].meaning,
+    }
+    refusals = {status: part for status, part in _refusals().items() if status in ("400", "431")}
+    return {
+        "get": {
+            "operationId": "get_pixel",
+            "summary": "Take one event from the address; the answer is the same image always.",
+            "security": [{"query_key": []}],
+            "parameters": [fields],
+            "responses": refusals
+            | {
+                status: {"description": meaning, "content": image}
+                for status, meaning in answers.items()
+            },
+        }
+    }
 
 
 def _refusals() -> Part:

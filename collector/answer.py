@@ -48,6 +48,11 @@ class Answer(web.StreamResponse):
         """Add headers."""
         self._wanted += headers
 
+    def instead(self, body: bytes, headers: Headers) -> None:
+        """Say this with the same status; of the headers the content type goes."""
+        self._content = body
+        self._wanted = headers + tuple([one for one in self._wanted if one[0] != "Content-Type"])
+
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Take note of what is answered; nothing is written yet."""
         self._request = request

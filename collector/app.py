@@ -11,7 +11,7 @@ Invariants:
 import math
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from ipaddress import ip_network
 
 import orjson
@@ -25,8 +25,9 @@ from collector.caller import cors, receipt_of, source_of
 from collector.carried import carried_of
 from collector.connections import Bounds, Server, Words, came_at
 from collector.counting import count
-from collector.decode import Unreadable, decode
+from collector.decode import Claims, Unreadable, decode
 from collector.early import Early, retry_after
+from collector.pixel import IMAGE, PIXEL, claims_of
 from collector.quota import Strangers
 from collector.runner import Runner, within_descriptors
 from collector.source import Source, Sources
@@ -41,9 +42,12 @@ from spine.settings import CollectorSettings
 _PREFLIGHT_AGE_S = 7200
 _logger = structlog.get_logger()
 
+Take = Callable[[web.Request, Source], Awaitable[Answer]]
+"""Takes what a request with a known key sends."""
+
 
 class Collector:
-    """Everything a request needs, handed in; and the two requests it answers."""
+    """Everything a request needs, handed in; and the requests it answers."""
 
     def __init__(
         self,
@@ -99,18 +103,22 @@ class Collector:
         app.router.add_post("/v1/events", self.post_events, expect_handler=_when_it_is_read)
         app.router.add_options("/v1/events", self.preflight)
         app.router.add_route("*", "/v1/events", self.wrong_method)
+        # Not HEAD: who asks for the head only wants to look, and would count.
+        app.router.add_route("GET", "/v1/pixel.gif", self.get_pixel)
+        app.router.add_route("*", "/v1/pixel.gif", self.wrong_method)
         app.router.add_route("*", "/{path:(?s:.*)}", self.nothing_here)
         return app
 
     async def nothing_here(self, _: web.Request) -> web.StreamResponse:
         """Answer for every path that is none."""
-        return self._refusal("not_found", "events go to POST /v1/events", route="other")
+        return self._counted("other", self._refusal("not_found", "events go to POST /v1/events"))
 
-    async def wrong_method(self, _: web.Request) -> web.StreamResponse:
+    async def wrong_method(self, request: web.Request) -> web.StreamResponse:
         """Answer for every method that events cannot be sent with."""
-        return self._refusal(
-            "method_not_allowed", "send POST", (("Allow", "POST, OPTIONS"),), route="other"
-        )
+        allowed = "GET" if request.path == "/v1/pixel.gif" else "POST, OPTIONS"
+        detail = f"send {allowed.partition(',')[0]}"
+        allow = (("Allow", allowed),)
+        return self._counted("other", self._refusal("method_not_allowed", detail, allow))
 
     async def preflight(self, request: web.Request) -> web.StreamResponse:
         """Answer a browser that asks before it posts: yes to the origins of the sites."""
@@ -133,6 +141,19 @@ class Collector:
 
     async def post_events(self, request: web.Request) -> web.StreamResponse:
         """Take one event or a batch; answer when everything accepted is durable."""
+        return self._counted("events", await self._answered(request, self._take))
+
+    async def get_pixel(self, request: web.Request) -> web.StreamResponse:
+        """Take one event from the address; the answer is the image, whatever became of it."""
+        answer = await self._answered(request, self._take_pixel)
+        answer.instead(PIXEL, IMAGE)
+        return self._counted("pixel", answer)
+
+    def _counted(self, route: str, answer: Answer) -> Answer:
+        self._metrics.requests.by[route, str(answer.status)] += 1
+        return answer
+
+    async def _answered(self, request: web.Request, take: Take) -> Answer:
         source = source_of(request, self._sources)
         if source is None:
             return self._unknown(request)
@@ -146,7 +167,7 @@ class Collector:
             answer = None
             if self._pressure.tight or source.quota:
                 answer = self._not_now(request, source)
-            answer = answer or await self._take(request, source)
+            answer = answer or await take(request, source)
         except Unavailable as trouble:  # why, is for /readyz: the public need not know our insides
             self._metrics.append_failures.inc()
             wait_s = str(max(1, round(trouble.retry_after_s)))
@@ -199,15 +220,24 @@ class Collector:
         claims = decode(sent, settings.max_events) if isinstance(sent, bytes) else sent
         if isinstance(claims, Unreadable):
             return self._refusal(claims.code, claims.detail)
+        return Answer(202, said(await self._admitted(request, source, claims)), JSON)
+
+    async def _take_pixel(self, request: web.Request, source: Source) -> Answer:
+        if source.channel != "browser":  # a secret has no business in an image of a page
+            return self._unknown(request)
+        url = request.rel_url
+        await self._admitted(request, source, claims_of(url.raw_query_string, url.query.items()))
+        return Answer(200, b"")
+
+    async def _admitted(self, request: web.Request, source: Source, claims: Claims) -> Admission:
         if source.quota:
             source.quota.take(len(claims.events))
         receipt = receipt_of(request, self._trusted, self._now_ms())
-        admission = admit(claims, receipt, source, carried_of(request))
+        admission = admit(claims, receipt, source, carried=carried_of(request))
         await self._append(admission)
         count(source, receipt, claims, admission, self._tallies, self._metrics)
         reach("before the answer")
-        self._metrics.requests.by["events", "202"] += 1
-        return Answer(202, said(admission), JSON)
+        return admission
 
     async def _append(self, admission: Admission) -> None:
         if not admission.admitted:
@@ -221,12 +251,9 @@ class Collector:
             self._pressure.bytes -= size
         self._metrics.append_seconds.observe(time.perf_counter() - started)
 
-    def _refusal(
-        self, code: str, detail: str, headers: Headers = (), route: str = "events"
-    ) -> Answer:
+    def _refusal(self, code: str, detail: str, headers: Headers = ()) -> Answer:
         known = CODES[code]
         status = known.http_status or 400
-        self._metrics.requests.by[route, str(status)] += 1
         said_of_it = orjson.dumps({"code": code, "meaning": known.meaning, "detail": detail})
         return Answer(status, said_of_it, JSON + headers)
 
