@@ -4,7 +4,7 @@ from pathlib import Path
 
 from beleg.commands import Say, opened_books, opened_log
 from beleg.open_log import kafka_topic, own_log_id
-from consent_rules.rules import load
+from consent_rules.regions import load_all
 from processors.adopt import plan
 from processors.logs import log_id_of
 from spine.errors import Misconfigured
@@ -44,7 +44,9 @@ def _check_sites(sites: dict[str, SiteSettings], say: Say) -> None:
     if not sites:
         say("warning: no sites, so every request is answered 401; add [sites.NAME]")
     for name, site in sites.items():
-        rules = load(site.consent)
-        say(f"site {name}: consent rules {site.consent}, version {rules.version}")
+        regimes = load_all(name, site.consent, site.regions)
+        say(f"site {name}: consent rules {site.consent}, version {regimes.own.version}")
+        for country, rules in sorted(regimes.by_country.items()):
+            say(f"site {name}: visitors from {country}: version {rules.version}")
         if site.browser_keys and not site.origins:
             say(f"warning: site {name} has browser keys but no origins: its pages will get 403")

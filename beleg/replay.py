@@ -8,7 +8,7 @@ import click
 
 from beleg.commands import Say, opened_books, opened_log
 from beleg.open_log import own_log_id
-from consent_rules.rules import load
+from consent_rules.regions import load_all
 from processors import ledger, logs
 from processors.judge import read
 from processors.loop import seen
@@ -35,7 +35,8 @@ class Records(NamedTuple):
 async def replay(settings: Settings, wanted: Rejects | Range, say: Say, *, only_tell: bool) -> int:
     """Append what can be read and kept now and has not landed; give 0 if that is all, else 1."""
     regimes = {
-        name: Regime(load(site.consent), site.currency) for name, site in settings.sites.items()
+        name: Regime(load_all(name, site.consent, site.regions), site.currency)
+        for name, site in settings.sites.items()
     }
     async with (
         opened_books(settings) as store,

@@ -15,6 +15,7 @@ from collector.decode import Claims
 from collector.observe import Receipt, truncated
 from collector.source import Source
 from consent_rules.decide import Dropped, Kept, decide
+from consent_rules.regime import Rules
 from consent_rules.standing import NOTHING, Carried
 from spine import digest
 from spine.codes import Refused
@@ -81,6 +82,7 @@ class _Arrival(NamedTuple):
     source: Source
     ahead_ms: int
     received_on: int
+    rules: Rules
     carried: Carried
 
 
@@ -94,7 +96,11 @@ def admit(
     ahead_ms = 0
     if claims.sent_at is not None and source.channel == "browser":
         ahead_ms = milliseconds(claims.sent_at) - receipt.received_ms
-    arrival = _Arrival(receipt, source, ahead_ms, day_of(receipt.received_ms, source), carried)
+    # Where a shop's own server stands, says nothing of its visitor.
+    country = receipt.country if source.channel == "browser" else ""
+    rules = source.regimes.of(country)
+    received_on = day_of(receipt.received_ms, source)
+    arrival = _Arrival(receipt, source, ahead_ms, received_on, rules, carried)
     for claim in claims.events:
         result, outcome = _admit(claim, arrival, admission.admitted)
         admission.results.append(result)
@@ -114,7 +120,7 @@ def _admit(
     if isinstance(claimed_ms, Refused):
         return _refused(claim.event_id, _known(claim), claimed_ms)
     happened_ms = min(claimed_ms, arrival.receipt.received_ms)
-    decision = decide(source.rules, claim, arrival.carried, happened_ms)
+    decision = decide(arrival.rules, claim, arrival.carried, happened_ms)
     if isinstance(decision, Dropped):
         detail = None if decision.readable else "the consent object is unreadable"
         return (
@@ -196,7 +202,7 @@ def _day_of_minute(minute: int, zone: ZoneInfo) -> int:  # no zone changes its d
 
 def _entry(kept: Kept, claimed_ms: int, arrival: _Arrival) -> tuple[str, Entry]:
     """Encode what may be kept; give it with the event's id."""
-    receipt, source, _, received_on, _ = arrival
+    receipt, source, _, received_on, _, _ = arrival
     event, currency_filled = with_currency(kept.event, source.currency)
     received_ms = receipt.received_ms
     flags: tuple[str, ...] = () if kept.readable else ("consent_unreadable",)

@@ -232,7 +232,8 @@ class Collector:
     async def _admitted(self, request: web.Request, source: Source, claims: Claims) -> Admission:
         if source.quota:
             source.quota.take(len(claims.events))
-        receipt = receipt_of(request, self._trusted, self._now_ms())
+        country_header = self._settings.country_header
+        receipt = receipt_of(request, self._trusted, self._now_ms(), country_header)
         admission = admit(claims, receipt, source, carried=carried_of(request))
         await self._append(admission)
         count(source, receipt, claims, admission, self._tallies, self._metrics)

@@ -6,7 +6,7 @@ from functools import lru_cache
 from aiohttp import web
 
 from collector.answer import Headers
-from collector.observe import Network, Receipt, client_address, truncated
+from collector.observe import Network, Receipt, client_address, country_of, truncated
 from collector.source import Source, Sources
 
 _MAX_USER_AGENT = 1000
@@ -37,14 +37,20 @@ def cors(request: web.Request, source: Source) -> Headers | None:
     )
 
 
-def receipt_of(request: web.Request, trusted: Sequence[Network], now_ms: int) -> Receipt:
+def receipt_of(
+    request: web.Request, trusted: Sequence[Network], now_ms: int, country_header: str = ""
+) -> Receipt:
     """Give what is observed about a request, reduced to what may be kept."""
     address = request.remote or ""
     if trusted:
         forwarded = ",".join(request.headers.getall("X-Forwarded-For", ()))
         address = client_address(address, forwarded, trusted)
-    user_agent = request.headers.get("User-Agent", "")[: 4 * _MAX_USER_AGENT]
-    return Receipt(now_ms, truncated(address), _readable(user_agent))
+    country = ""
+    if country_header:
+        told = request.headers.getall(country_header, ())
+        country = country_of(request.remote or "", told, trusted)
+    agent = _readable(request.headers.get("User-Agent", "")[: 4 * _MAX_USER_AGENT])
+    return Receipt(now_ms, truncated(address), agent, country)
 
 
 @lru_cache(maxsize=4096)

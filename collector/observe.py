@@ -1,11 +1,13 @@
 """What the collector observes itself about a request, reduced before anything can keep it."""
 
 import ipaddress
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 _MOST_HOPS = 32
+_COUNTRY = re.compile(r"[A-Za-z]{2}")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -13,11 +15,13 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 class Receipt(NamedTuple):
     """What the server saw, as opposed to what the client claims.
 
-    Shape: `ip` is truncated already. Units: milliseconds since 1970."""
+    Shape: `ip` is truncated already; `country` is a code of ISO 3166-1, empty when unknown. Units:
+    milliseconds since 1970."""
 
     received_ms: int
     ip: str
     user_agent: str
+    country: str = ""
 
 
 @lru_cache(maxsize=8192)
@@ -47,6 +51,16 @@ def client_address(peer: str, forwarded_for: str, trusted: Sequence[Network]) ->
             break
         address = hop
     return address
+
+
+def country_of(peer: str, told: Sequence[str], trusted: Sequence[Network]) -> str:
+    """Give the country that a trusted proxy says the client is in; empty when nobody knows.
+
+    A header that stands there twice was sent once by the client: neither is believed."""
+    if len(told) != 1 or not _within(peer, trusted):
+        return ""
+    country = told[0].strip()
+    return country.upper() if _COUNTRY.fullmatch(country) else ""
 
 
 def _within(address: str, networks: Sequence[Network]) -> bool:

@@ -11,8 +11,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from collector.quota import Bucket
-from consent_rules.regime import Rules
-from consent_rules.rules import load
+from consent_rules.regions import Regimes, load_all
 from spine.record import Channel
 from spine.settings import SiteSettings, key_digest
 
@@ -30,7 +29,7 @@ class Source(NamedTuple):
     currency: str
     zone: ZoneInfo
     origins: frozenset[str]
-    rules: Rules
+    regimes: Regimes
     quota: Bucket | None = None
 
 
@@ -42,7 +41,7 @@ class Sources:
         self._met: dict[str, Source] = {}
         self._origins: set[str] = set()
         for name, site in sites.items():
-            rules = load(site.consent)
+            regimes = load_all(name, site.consent, site.regions)
             origins = frozenset(origin.lower() for origin in site.origins)
             self._origins |= origins
             rate = site.events_per_second
@@ -55,7 +54,7 @@ class Sources:
                         site.currency,
                         ZoneInfo(site.timezone),
                         origins,
-                        rules,
+                        regimes,
                         quota,
                     )
 
@@ -68,6 +67,16 @@ class Sources:
             if source is not None:  # only what is known is kept: there are as many as keys
                 self._met[key] = source
         return source
+
+    def take(self, site: str, regimes: Regimes) -> bool:
+        """Let other rules decide about a site from now on; give whether they are others at all."""
+        changed = False
+        for digest, source in self._by_digest.items():
+            if source.site == site and source.regimes.versions != regimes.versions:
+                self._by_digest[digest] = source._replace(regimes=regimes)
+                changed = True
+        self._met.clear()
+        return changed
 
     def any_allows(self, origin: str) -> bool:
         """Say whether some site has this origin: all a preflight without a key can be asked."""

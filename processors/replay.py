@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from consent_rules.decide import Dropped, Kept, decide_again
-from consent_rules.regime import Rules
+from consent_rules.regions import Regimes
 from spine import digest
 from spine.event import Event
 from spine.money import with_currency
@@ -26,7 +26,7 @@ _encoder = msgspec.json.Encoder()
 class Regime(NamedTuple):
     """What of a site's settings decides about its records."""
 
-    rules: Rules
+    regimes: Regimes
     currency: str
 
 
@@ -62,7 +62,9 @@ def again(
     if content.site not in regimes:
         return Left(f"site {content.site} is not in the settings")
     regime = regimes[content.site]
-    decision = decide_again(regime.rules, _told(content), content.stamp)
+    decision = decide_again(
+        regime.regimes.named(content.stamp.version), _told(content), content.stamp
+    )
     if isinstance(decision, Dropped):
         return Left("no_consent", is_dropped=True)
     record = _rewritten(content, decision, regime)

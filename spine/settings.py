@@ -41,6 +41,10 @@ class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
         tuple[str, ...],
         _says("Networks (CIDR) whose X-Forwarded-For is believed."),
     ] = ()
+    country_header: Annotated[
+        str,
+        _says("Header in which those proxies tell a visitor's country, such as CF-IPCountry."),
+    ] = ""
     max_body_bytes: Annotated[
         int, _says("Largest body, as sent and as unpacked.", ge=1024, le=16_777_216)
     ] = 1_048_576
@@ -192,6 +196,10 @@ class SiteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         _says("Most events a second, in each collector process; then 429. 0 is no limit.", ge=0),
     ] = 0
     consent: Annotated[str, _says("Name of a consent rules file, or a path to one.")] = "eu"
+    regions: Annotated[
+        dict[str, str],
+        _says('Other rules for visitors of a country: {FR = "fr_exempt"}, by ISO 3166-1.'),
+    ] = {}
     lead_names: Annotated[tuple[str, ...], _says("Event names that count as leads.")] = (
         "generate_lead",
     )

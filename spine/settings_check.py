@@ -13,6 +13,7 @@ from spine.settings import LogSettings, Settings, SiteSettings, address, key_dig
 
 _SITE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ORIGIN = re.compile(r"https?://[^/?#\s]+")
+_HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
 _TOKEN = re.compile(r"[!-~]{16,}")
 _KEY_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -32,6 +33,7 @@ def check(settings: Settings) -> None:
             ipaddress.ip_network(network)
         except ValueError as error:
             raise Misconfigured("collector.trusted_proxies", str(error)) from error
+    _check_country_header(settings)
     _check_log_url(settings.log.url)
     _check_store_url(settings.store.url)
     if (settings.log.url == "embedded") != (settings.store.url == "embedded"):
@@ -48,6 +50,22 @@ def check(settings: Settings) -> None:
     if settings.store.ca_file and not settings.store.url.startswith("clickhouses://"):
         raise Misconfigured("store.ca_file", "is for a store.url that begins with clickhouses://")
     _check_sites(settings.sites)
+
+
+def _check_country_header(settings: Settings) -> None:
+    header = settings.collector.country_header
+    if header and not _HEADER.fullmatch(header):
+        raise Misconfigured("collector.country_header", f'"{header}" is no name of a header')
+    if header and not settings.collector.trusted_proxies:
+        raise Misconfigured(
+            "collector.country_header",
+            "anybody may send it: name the proxy that sets it in collector.trusted_proxies",
+        )
+    for name, site in settings.sites.items():
+        if site.regions and not header:
+            raise Misconfigured(
+                f"sites.{name}.regions", "no country is known without collector.country_header"
+            )
 
 
 def _check_log_url(url: str) -> None:

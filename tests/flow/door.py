@@ -96,6 +96,7 @@ class Door:
     metrics: Metrics
     client: aiohttp.ClientSession
     collector: Collector
+    sources: Sources
     url: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -159,7 +160,11 @@ class Answer:
 
 @asynccontextmanager
 async def door(
-    tmp_path: Path, *, now_ms: Callable[[], int] = lambda: NOW_MS, **settings: Any
+    tmp_path: Path,
+    *,
+    now_ms: Callable[[], int] = lambda: NOW_MS,
+    sites: Mapping[str, SiteSettings] = SITES,
+    **settings: Any,
 ) -> AsyncIterator[Door]:
     """Open a log and a collector in front of it."""
     embedded = await EmbeddedLog.open(
@@ -173,13 +178,14 @@ async def door(
     metrics, tallies = Metrics("test"), Tallies("test")
     seam: Log = log
     public = CollectorSettings(listen="127.0.0.1:0", **settings)
-    collector = Collector(seam, Sources(SITES), tallies, public, metrics, now_ms)
+    sources = Sources(sites)
+    collector = Collector(seam, sources, tallies, public, metrics, now_ms)
     listener = await serve(collector.runner(0.5), "collector.listen", public.listen)
     port = int(listener.address.rpartition(":")[2])
     timeout = aiohttp.ClientTimeout(total=20)
     try:
         async with aiohttp.ClientSession(timeout=timeout, auto_decompress=False) as client:
-            yield Door(port, log, tallies, metrics, client, collector)
+            yield Door(port, log, tallies, metrics, client, collector, sources)
     finally:
         await listener.close()
         await embedded.close()

@@ -90,6 +90,7 @@ def _fields(struct: type[msgspec.Struct]) -> list[tuple[str, Any]]:
 
 def _setting(section: str, struct: type[msgspec.Struct], name: str, hint: Any) -> Setting:
     default = struct.__struct_defaults__[struct.__struct_fields__.index(name)]
+    default = default.factory() if hasattr(default, "factory") else default
     (meta,) = [each for each in get_args(hint) if isinstance(each, msgspec.Meta)]
     limits = [
         f"{sign} {getattr(meta, key):,}" for key, sign in _LIMITS if getattr(meta, key) is not None

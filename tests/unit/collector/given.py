@@ -9,6 +9,7 @@ from collector.admit import Admission, admit
 from collector.decode import Claims, decode
 from collector.observe import Receipt
 from collector.source import Source
+from consent_rules.regions import Regimes
 from consent_rules.rules import load
 from spine.record import Channel, EventRecord
 from spine.record import decode as read_record
@@ -22,7 +23,9 @@ RECEIPT = Receipt(NOW_MS, "203.0.113.0", "Mozilla/5.0 (X11)")
 
 def source(channel: Channel = "browser") -> Source:
     zone = ZoneInfo("Europe/Berlin")
-    return Source("shop", channel, "EUR", zone, frozenset({"https://shop.example"}), load("eu"))
+    return Source(
+        "shop", channel, "EUR", zone, frozenset({"https://shop.example"}), Regimes(load("eu"), {})
+    )
 
 
 def claims(*events: object, sent_at: str | None = None) -> Claims:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.observe import client_address, truncated
+from collector.observe import client_address, country_of, truncated
 
 PROXIES = [ip_network(network) for network in ("10.0.0.0/8", "2001:db8:ff::/48")]
 
@@ -58,3 +58,24 @@ def test_only_what_a_trusted_proxy_appended_is_believed(
     peer: str, forwarded: str, client: str
 ) -> None:
     assert client_address(peer, forwarded, PROXIES) == client
+
+
+@pytest.mark.parametrize(
+    ("peer", "told", "country"),
+    [
+        ("10.0.0.1", ["FR"], "FR"),
+        ("::ffff:10.0.0.1", [" fr "], "FR"),
+        ("203.0.113.1", ["FR"], ""),
+        ("", ["FR"], ""),
+        ("10.0.0.1", [], ""),
+        ("10.0.0.1", ["FR", "FR"], ""),
+        ("10.0.0.1", ["FR, DE"], ""),
+        ("10.0.0.1", ["T1"], ""),
+        ("10.0.0.1", ["ſs"], ""),
+        ("10.0.0.1", ["FRA"], ""),
+    ],
+)
+def test_a_country_is_believed_from_a_trusted_proxy(
+    peer: str, told: list[str], country: str
+) -> None:
+    assert country_of(peer, told, PROXIES) == country

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from collector.admit import admit
 from consent_rules.regime import Needs, Rule, Rules
+from consent_rules.regions import Regimes
 from consent_rules.rules import load
 from processors.replay import Again, Left, Regime, again
 from spine import digest
@@ -16,7 +17,7 @@ from tests.unit.consent_rules.canaries import AGENT, CLICK, IP, event, leaves
 from tests.unit.consent_rules.test_less_is_less import PURPOSES, RULE
 
 EU = load("eu")
-REGIMES = {"shop": Regime(EU, "EUR")}
+REGIMES = {"shop": Regime(Regimes(EU, {}), "EUR")}
 VALID = RULE.map(
     lambda rule: msgspec.structs.replace(rule, keep=("event_id", "occurred_at", *rule.keep))
 )
@@ -49,7 +50,7 @@ def collected(
     sent["user_agent"] += f" gclid={CLICK}"
     if channel == "browser":
         del sent["ip"], sent["user_agent"]
-    admission = admit(claims(sent), RECEIPT, source(channel)._replace(rules=rules))
+    admission = admit(claims(sent), RECEIPT, source(channel)._replace(regimes=Regimes(rules, {})))
     if not admission.admitted:
         assert admission.results[0].status == "dropped"
         return None
@@ -59,7 +60,7 @@ def collected(
 
 
 def replayed(record: EventRecord, rules: Rules = EU) -> EventRecord:
-    answer = again(record, {"shop": Regime(rules, "EUR")})
+    answer = again(record, {"shop": Regime(Regimes(rules, {}), "EUR")})
     assert isinstance(answer, Again)
     new = decode(answer.value)
     assert isinstance(new, EventRecord)
@@ -79,7 +80,7 @@ def test_under_the_same_rules_a_record_comes_out_byte_for_byte(
 ) -> None:
     record = collected(name, granted, channel, rules)
     if record is not None:
-        answer = again(record, {"shop": Regime(rules, "EUR")})
+        answer = again(record, {"shop": Regime(Regimes(rules, {}), "EUR")})
         assert isinstance(answer, Again)
         assert answer.value == encode(record)
 
@@ -102,7 +103,7 @@ def test_a_record_never_gets_more_than_it_had_nor_more_than_the_rules_of_today_g
     record = collected(name, granted, channel, then)
     if record is None:
         return
-    answer = again(record, {"shop": Regime(now, "EUR")})
+    answer = again(record, {"shop": Regime(Regimes(now, {}), "EUR")})
     today = collected(name, granted, channel, now)
     if record.stamp.kept == "whole":  # then every purpose is still known
         assert isinstance(answer, Left) == (today is None)
@@ -152,7 +153,7 @@ def test_a_filled_id_is_made_anew_of_what_may_stay() -> None:
     assert isinstance(record, EventRecord)
     new = replayed(record, STRICTER)
     # As the collector would make it under these rules, when the page sends the event again.
-    repeated = admit(claims(told), RECEIPT, source()._replace(rules=STRICTER))
+    repeated = admit(claims(told), RECEIPT, source()._replace(regimes=Regimes(STRICTER, {})))
     assert new.event_id == repeated.results[0].event_id != record.event_id
     assert encode(new) == repeated.admitted[0].value
 

@@ -87,6 +87,12 @@ def test_an_unknown_key_or_a_wrong_type_is_refused_by_its_path(
         ('[store]\ntoken = "sha256:abc"', "store.token"),
         ('[collector]\ntrusted_proxies = ["10.0.0.1/8"]', "collector.trusted_proxies"),
         ('[collector]\ntrusted_proxies = ["proxy"]', "collector.trusted_proxies"),
+        ('[collector]\ncountry_header = "CF-IPCountry"', "collector.country_header"),
+        (
+            '[collector]\ntrusted_proxies = ["10.0.0.0/8"]\ncountry_header = "a b"',
+            "collector.country_header",
+        ),
+        ('[sites.shop]\nregions = {FR = "fr_exempt"}', "sites.shop.regions"),
         ('[log]\nurl = "sqlite"', "log.url"),
         ('[log]\nurl = "kafka://user:canary_secret@a:9092"', "log.url"),
         ('[log]\nurl = "kafka://a"', "log.url"),
