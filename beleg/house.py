@@ -23,6 +23,7 @@ from beleg.boot import LastBoot, take_again
 from beleg.open_log import kafka_topic, open_log, own_log_id
 from beleg.seat import Seat, spill_directories, until_let_go
 from collector.app import Collector
+from collector.reloading import Reloading
 from collector.source import Sources
 from collector.spilling import SpillingLog
 from collector.tally import Tallies, flush_for_ever
@@ -162,6 +163,7 @@ class House:
         self._checks.append(collector.ready)
         self.addresses["collector"] = listener.address
         flushing = self._start(flush_for_ever(tallies, log, now_ms))
+        _ = self._start(Reloading(sources, settings.sites, self._metrics).for_ever())
         if not settings.sites:
             _logger.warning(
                 "no sites yet", remedy="add [sites.NAME] with browser_keys to beleg.toml"

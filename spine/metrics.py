@@ -34,6 +34,11 @@ class Metrics:
             "Consent decisions by rule and outcome (whole, stripped, dropped).",
             ["site", "rule", "outcome"],
         )
+        self.consent_rules_stale = self._gauge(
+            "consent_rules_stale",
+            "1 while a rules file of the site is broken and its last good rules decide.",
+            ["site"],
+        )
         self.append_seconds = self._measured(
             "append_seconds", "Time until the log had the events of a request.", _LATENCY_S
         )
