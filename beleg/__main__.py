@@ -14,6 +14,7 @@ from beleg import check as checks
 from beleg import commands
 from beleg.book_commands import BOOK_COMMANDS
 from beleg.house import House
+from beleg.rules_commands import rules
 from beleg.run_demo import demo_settings, show_demo
 from beleg.workers import Workers
 from spine.errors import Misconfigured, Unavailable
@@ -162,7 +163,7 @@ def send(file: Path, url: str, key: str) -> None:
     sys.exit(run_to_end(commands.send_file(file, url, key)))
 
 
-for command in BOOK_COMMANDS:
+for command in (*BOOK_COMMANDS, rules):
     cli.add_command(command)
 
 

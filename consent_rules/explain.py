@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from consent_rules.decide import Dropped, decide, fits, rule_on
+from consent_rules.decide import Dropped, Kept, decide, fits, rule_on
 from consent_rules.regime import Rule, Rules
 from consent_rules.standing import Carried, Standing, hear, standing
 from spine.event import UNDECIDED, Event
@@ -78,22 +78,23 @@ def explain(rules: Rules, event: Event, carried: Carried, at_ms: int) -> Explana
         source=by_id[rule_id].source if rule_id in by_id else "",
         outcome=outcome,
     )
-    if isinstance(decision, Dropped):
-        return told
-    before, after = _values(_tree(event)), _values(_tree(decision.event))
-    stamp, limits = decision.stamp, decision.limits
+    return told if isinstance(decision, Dropped) else _kept(told, event, decision)
+
+
+def _kept(told: Explanation, event: Event, kept: Kept) -> Explanation:
+    before, after = _values(_tree(event)), _values(_tree(kept.event))
     return msgspec.structs.replace(
         told,
         stays=tuple(path for path in before if after.get(path) == before[path]),
         reduced=tuple(path for path in before if after.get(path, before[path]) != before[path]),
         gone=tuple(path for path in before if path not in after),
-        url=limits.url,
-        referrer=limits.referrer,
-        ip=limits.ip,
-        user_agent=limits.user_agent,
-        linked=stamp.linked,
-        retention=stamp.retention,
-        exports=stamp.exports,
+        url=kept.limits.url,
+        referrer=kept.limits.referrer,
+        ip=kept.limits.ip,
+        user_agent=kept.limits.user_agent,
+        linked=kept.stamp.linked,
+        retention=kept.stamp.retention,
+        exports=kept.stamp.exports,
     )
 
 

@@ -6,7 +6,7 @@ A page says where such a part stands with two comment lines, `<!-- made: NAME --
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -16,9 +16,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metr
 
 from beleg.__main__ import cli
 from beleg.openapi import description
+from consent_rules.cases import explained, read, rules_of
+from consent_rules.explain import in_words
 from consent_rules.reading import Reading
-from consent_rules.regime import Rules
-from consent_rules.rules import load
+from consent_rules.rules import PRESETS, load
+from consent_rules.table import markdown
+from consent_rules.table import table as rules_table
 from spine.codes import CODES
 from spine.counted import Counted, Measured
 from spine.metrics import Metrics
@@ -47,17 +50,12 @@ def pages() -> dict[Path, str]:
     return found
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(cell.replace('|', '∣') for cell in line)} |\n" for line in lines)
-
-
 def codes() -> str:
     rows = (
         (f"`{one.name}`", one.kind, str(one.http_status or "–"), one.meaning)
         for one in CODES.values()
     )
-    return table(("code", "kind", "HTTP status", "meaning"), rows)
+    return markdown(("code", "kind", "HTTP status", "meaning"), rows)
 
 
 class Setting(msgspec.Struct, frozen=True):
@@ -109,7 +107,7 @@ def settings_table() -> str:
         (f"`{f'{one.section}.{one.name}'.lstrip('.')}`", f"`{one.value}`", one.limits, one.says)
         for one in settings()
     )
-    return table(("key", "default", "limits", "meaning"), rows)
+    return markdown(("key", "default", "limits", "meaning"), rows)
 
 
 def example() -> str:
@@ -151,7 +149,7 @@ def metrics() -> str:
         labels = ", ".join(f"`{label}`" for label in names) or "–"
         rows.append((f"`{family.name}{suffix}`", family.type, labels, family.documentation))
     rows.append(("`beleg_build_info`", "gauge", "`version`", "Always 1; the version is the label."))
-    return table(("name", "type", "labels", "meaning"), rows)
+    return markdown(("name", "type", "labels", "meaning"), rows)
 
 
 def metric_names() -> frozenset[str]:
@@ -179,34 +177,17 @@ def _helps(group: click.Group, context: click.Context) -> Iterator[str]:
 
 
 def consent() -> str:
-    rules = load("eu")
-    rows = (
-        (f"`{r.id}`", _who(r.events), _granted(r.needs), _done(r), r.source) for r in rules.rule
+    return "\n".join(f"### `{name}`\n\n{rules_table(load(name))}" for name in PRESETS)
+
+
+def explanations() -> str:
+    cases = read()
+    rules = rules_of(cases)
+    return "\n".join(
+        f"**{case.title}.**\n\n```text\n{in_words(explained(cases, case, rules[case.rules]))}```\n"
+        for case in cases.case
+        if case.shown
     )
-    head = ("rule", "events", "visitor has granted", "what happens", "legal source")
-    return f"Version {rules.version}.\n\n{table(head, rows)}\n{_needs(rules)}"
-
-
-def _who(events: Sequence[str]) -> str:
-    return "all" if "*" in events else ", ".join(f"`{event}`" for event in events)
-
-
-def _granted(needs: Sequence[str]) -> str:
-    return ", ".join(f"`{purpose}`" for purpose in needs) or "anything or nothing"
-
-
-def _done(rule: Any) -> str:
-    if rule.action == "strip":
-        return "kept, stripped to " + ", ".join(f"`{path}`" for path in rule.keep)
-    return "kept whole" if rule.action == "keep" else "not written anywhere; counted"
-
-
-def _needs(rules: Rules) -> str:
-    rows = (
-        ("click ids in addresses and properties stay", _granted(rules.needs.click_ids)),
-        ("the event links an anonymous id with a user id", _granted(rules.needs.identity)),
-    )
-    return table(("of an event that is kept whole", "only if granted"), rows)
 
 
 def signals() -> str:
@@ -218,7 +199,7 @@ def signals() -> str:
         (f"`{purpose}`", *(", ".join(map(str, one.get(purpose, ()))) or "–" for one in tables))
         for purpose in purposes
     )
-    return table(("purpose", *(f"`{name}`" for name in names)), rows)
+    return markdown(("purpose", *(f"`{name}`" for name in names)), rows)
 
 
 PARTS: Mapping[str, Callable[[], str]] = {
@@ -228,6 +209,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "commands": commands,
     "consent": consent,
     "signals": signals,
+    "explanations": explanations,
 }
 
 
