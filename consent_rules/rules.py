@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from consent_rules.faults import fault_of
+from consent_rules.monotone import loosening
 from consent_rules.regime import Rules
 from spine.errors import Misconfigured
 
@@ -37,6 +38,8 @@ def load(name: str) -> Rules:
         raise Misconfigured(place, _with_rule(str(error), tree, text)) from error
     if (fault := fault_of(rules)) is not None:
         raise Misconfigured(place, f"{_line_of(text, fault.place)}{fault.why}")
+    if (why := loosening(rules)) is not None:
+        raise Misconfigured(place, f"less consent lets more through: {why}")
     # A file that changed is another one in every stamp, whatever its own version says.
     digest = sha256(content).hexdigest()[:8]
     return msgspec.structs.replace(rules, version=f"{stem}@{rules.version}+{digest}")

@@ -122,6 +122,32 @@ def test_rules_that_make_sense_are_read(tmp_path: Path) -> None:
             "must say how much of page.referrer it keeps",
         ),
         (HEAD + rule(more='ids = ["email"]') + REST, 'rule "some": '),
+        (
+            HEAD
+            + rule("yes", needs='["analytics"]', action="strip", more=STRIP_TO + "]")
+            + rule()
+            + REST,
+            'of purchase "some" keeps what "yes" does not, though analytics is undecided and not',
+        ),
+        (
+            HEAD
+            + rule("yes", needs='["analytics"]', more='url = "path"')
+            + rule("no", more='url = "whole"\nip = "drop"')
+            + REST,
+            'of purchase "no" keeps what "yes" does not',
+        ),
+        (
+            HEAD + rule("yes", more='unless = ["analytics"]\nids = []') + rule("no") + REST,
+            "though analytics is denied and not undecided",
+        ),
+        (
+            'own_purposes = ["a", "b", "c", "d", "e", "f", "g"]'
+            + HEAD
+            + "".join(rule(p, needs=f'["{p}"]') for p in ("a", "b", "c", "d", "e", "f", "g"))
+            + rule("h", needs='["analytics", "functional"]')
+            + REST,
+            "more than 8 purposes",
+        ),
         (HEAD + rule(more='retention = "Long ago"') + REST, 'rule "some": '),
         (HEAD.replace('version = "1"', 'version = "eu@1"') + REST, "version"),
         ('model = "opt"' + HEAD + REST, "model"),
