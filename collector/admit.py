@@ -22,7 +22,7 @@ from spine.codes import Refused
 from spine.event import KNOWN_NAMES, Event
 from spine.log import Entry
 from spine.money import with_currency
-from spine.record import EncodedEvent, encode
+from spine.record import EncodedEvent, Stamp, encode
 
 BROWSER_MAX_AGE_MS = 7 * 86_400_000
 SERVER_MAX_AGE_MS = 3_653 * 86_400_000
@@ -133,11 +133,12 @@ def _admit(
         return _refused(claim.event_id, _known(claim), why)
     admitted.append(entry)
     code = None if claim.event_id is not None else "event_id_filled"
-    stamp = decision.stamp
-    return (
-        Result(event_id, "accepted", code, None),
-        Outcome("accepted", code or "", "", stamp.rule, stamp.kept),
-    )
+    return Result(event_id, "accepted", code, None), _accepted(decision.stamp, code or "")
+
+
+@lru_cache(maxsize=4096)  # what visitors decided comes again and again
+def _accepted(stamp: Stamp, code: str) -> Outcome:
+    return Outcome("accepted", code, "", stamp.rule, stamp.kept)
 
 
 def _known(event: Event) -> str:
@@ -226,7 +227,7 @@ def _entry(kept: Kept, claimed_ms: int, arrival: _Arrival) -> tuple[str, Entry]:
         occurred_ms=min(claimed_ms, received_ms),
         received_ms=received_ms,
         received_on=received_on,
-        stamp=kept.stamp,
+        stamp=_encoded(kept.stamp),
         flags=flags,
         ip=ip,
         user_agent=user_agent,
@@ -234,6 +235,11 @@ def _entry(kept: Kept, claimed_ms: int, arrival: _Arrival) -> tuple[str, Entry]:
     )
     # All copies of an event, of either channel, share its key and so a partition.
     return event_id, Entry(key, encode(record))
+
+
+@lru_cache(maxsize=4096)  # as it is the same for all events of a decision
+def _encoded(stamp: Stamp) -> msgspec.Raw:
+    return msgspec.Raw(_encoder.encode(stamp))
 
 
 def _observed(kept: Kept, receipt: Receipt, source: Source) -> tuple[str, str]:

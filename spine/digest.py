@@ -23,8 +23,13 @@ def event_key(site: str, name: str, event_id: str) -> bytes:
 
     Shape: 16 bytes."""
     # As `_digest` has it, written out: this is done for every event.
-    text = f"5:event{len(site)}:{site}{len(name)}:{name}{len(event_id)}:{event_id}"
+    text = f"{_kind_of_event(site, name)}{len(event_id)}:{event_id}"
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+@lru_cache(maxsize=1024)
+def _kind_of_event(site: str, name: str) -> str:
+    return f"5:event{len(site)}:{site}{len(name)}:{name}"
 
 
 def identity(key: bytes, channel: str) -> bytes:

@@ -75,5 +75,7 @@ def unfit(commerce: Commerce) -> str | None:
             return f"$.commerce.items[{index}].price"
         if item.discount is not None and not fits(item.discount):
             return f"$.commerce.items[{index}].discount"
+    if commerce.value is not None:  # it is what counts, and it fits
+        return None
     total = amount(commerce)
     return "$.commerce.items" if total is not None and not fits(total) else None

@@ -26,7 +26,14 @@ Channel = Literal["browser", "server"]
 """The kind of key an event came with."""
 
 
-class Stamp(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+class Stamp(
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    gc=False,
+    cache_hash=True,
+):
     """What was decided about consent, by which line of which rules.
 
     Shape: `kept` is `whole` or `stripped`; `linked` says whether the event is evidence for
@@ -84,8 +91,9 @@ class EventRecord(EventHead, frozen=True, kw_only=True):
 
 
 class EncodedEvent(EventHead, frozen=True, kw_only=True):
-    """An `EventRecord` on its way to its bytes, whose event is encoded already."""
+    """An `EventRecord` on its way to its bytes, whose stamp and event are encoded already."""
 
+    stamp: msgspec.Raw  # type: ignore[assignment]
     event: msgspec.Raw
 
 

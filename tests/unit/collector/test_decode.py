@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from collector.decode import Claims, Unreadable, decode
+from collector.decode import Claim, Claims, Unreadable, decode
 from spine.codes import CODES, Refused
 from spine.event import Event
 
@@ -66,7 +66,7 @@ def test_what_is_not_json_of_one_event_or_a_batch_is_unreadable(body: bytes) -> 
 
 def test_too_many_events_are_refused_as_a_whole() -> None:
     batch = {"events": [{"name": "a"}] * 11}
-    assert decode(msgspec.json.encode(batch), 11) == Claims([Event(name="a")] * 11, None)
+    assert decode(msgspec.json.encode(batch), 11) == Claims([Claim(name="a")] * 11, None)
     found = decode(msgspec.json.encode(batch), 10)
     assert isinstance(found, Unreadable)
     assert found.code == "too_many_events"
@@ -261,7 +261,7 @@ def test_half_an_emoji_costs_nothing_but_itself(sent: str, read: str) -> None:
 
 
 def test_the_last_of_two_equal_keys_counts() -> None:
-    assert one(b'{"name": "a", "name": "b"}') == Event(name="b")
+    assert one(b'{"name": "a", "name": "b"}') == Claim(name="b")
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_a_bad_event_never_harms_its_neighbours(bad: str, place: int) -> None:
     events.insert(place, bad)
     found = decode(('{"events": [' + ", ".join(events) + "]}").encode(), 10)
     assert isinstance(found, Claims)
-    good = Event(name="page_view", event_id="good")
+    good = Claim(name="page_view", event_id="good")
     assert [event == good for event in found.events] == [n != place for n in range(3)]
     assert isinstance(found.events[place], Refused)
 

@@ -3,12 +3,13 @@
 import json
 from typing import Any
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.decode import Claims, Unreadable, decode
 from spine.codes import CODES, Refused
-from spine.event import Event
+from spine.event import Event, EventName
 from spine.money import unfit
 
 JSON = st.recursive(
@@ -55,3 +56,18 @@ def test_every_event_has_one_result_whatever_it_is(events: list[Any]) -> None:
 def test_a_single_event_has_one_result_whatever_it_is(event: dict[str, Any]) -> None:
     found = decode(json.dumps(event).encode(), 10)
     assert isinstance(found, Unreadable) or "events" in event or len(found.events) == 1
+
+
+def test_a_name_is_taken_if_and_only_if_it_can_be_read_from_the_log() -> None:
+    pattern = msgspec.json.Decoder(EventName)
+    for character in map(chr, [*range(0x100), 0x2028, 0xFFFD, 0x1F373]):
+        claims = decode(msgspec.json.encode({"name": f"a{character}", "event_id": "e"}), 1)
+        assert isinstance(claims, Claims)
+        (found,) = claims.events
+        try:
+            pattern.decode(msgspec.json.encode(f"a{character}"))
+        except msgspec.ValidationError:
+            assert isinstance(found, Refused)
+            assert (found.code, found.path, found.event_id) == ("bad_value", "$.name", "e")
+        else:
+            assert isinstance(found, Event)
