@@ -24,9 +24,10 @@ _DAY_MS = 86_400_000
 _DAY_S = 86_400
 _LAST_DAY = 65_535
 _MAX_STRIPS = 60
+_TIMEOUT = f"INTERVAL {SESSION_TIMEOUT_S} SECOND"
 _SQL = {
     name: importlib.resources.files("processors").joinpath(f"{name}.sql").read_text("utf-8")
-    for name in ("sessions", "edges", "orders", "persons")
+    for name in ("sessions", "edges", "windows", "orders", "persons")
 }
 
 
@@ -108,18 +109,49 @@ async def session_selects(
 
 
 def _session_select(group: Sequence[Window], token: int) -> str:
-    days = [sorted(window.days) for window in group]
-    visitors = zip((window.visitor for window in group), days, strict=True)
     return _SQL["sessions"].format(
-        visitors=_base64(b"".join(visitor * len(its) for visitor, its in visitors)),
-        days=_uint16s(day for its in days for day in its),
-        sinces=_uint16s(window.since for window, its in zip(group, days, strict=True) for _ in its),
-        untils=_uint16s(window.until for window, its in zip(group, days, strict=True) for _ in its),
+        **_slots(group),
         first_day=min(window.since for window in group),
         last_day=max(window.until for window in group),
         timeout_s=SESSION_TIMEOUT_S,
         token=token,
     )
+
+
+def _slots(group: Sequence[Window]) -> Mapping[str, str]:
+    """Write how a statement names the windows of a group.
+
+    Nearly all windows are of the same days: these days are constants, and nothing is joined. To
+    analyse a statement with thousands of windows in it takes as long as to run it."""
+    visitors = packed(window.visitor for window in group)
+    _, since, until, days = group[0]
+    if all(window[1:] == group[0][1:] for window in group):
+        return {
+            "visitors": visitors,
+            "since": f"toUInt16({since})",
+            "until": f"toUInt16({until})",
+            "days": f"CAST({sorted(days)}, 'Array(UInt16)')",
+            "windows": "",
+            "within": "1",
+            "near": "1",
+        }
+    spread = [(window, day) for window in group for day in sorted(window.days)]
+    windows = _SQL["windows"].format(
+        visitors=_base64(b"".join(window.visitor for window, _ in spread)),
+        days=_uint16s(day for _, day in spread),
+        sinces=_uint16s(window.since for window, _ in spread),
+        untils=_uint16s(window.until for window, _ in spread),
+    )
+    return {
+        "visitors": visitors,
+        "since": "w.since",
+        "until": "w.until",
+        "days": "w.days",
+        "windows": f"INNER JOIN (\n{windows}) AS w ON f.visitor_id = w.visitor_id",
+        "within": _between("w.since_at", "w.until_at"),
+        "near": f"(w.since > 0 AND {_between('w.since_at', f'w.since_at + {_TIMEOUT}')}"
+        f" OR w.until < {_LAST_DAY} AND {_between(f'w.until_at - {_TIMEOUT}', 'w.until_at')})",
+    }
 
 
 async def _widened(store: Store, windows: Sequence[Window]) -> list[Window]:
@@ -146,30 +178,28 @@ async def _widened(store: Store, windows: Sequence[Window]) -> list[Window]:
 
 
 def _edges_sql(group: Sequence[Window]) -> str:
-    return _SQL["edges"].format(
-        visitors=_base64(b"".join(window.visitor for window in group)),
-        sinces=_uint16s(window.since for window in group),
-        untils=_uint16s(window.until for window in group),
-        strips=_strips(group),
-        end_of_days=_LAST_DAY,
-        timeout_s=SESSION_TIMEOUT_S,
-    )
+    return _SQL["edges"].format(**_slots(group), strips=_strips(group))
 
 
 def _strips(group: Sequence[Window]) -> str:
     """Write the condition that a time is within one time-out of an edge of any window; of very
-    many windows, that it lies between the first and the last."""
-    sinces, untils = {window.since for window in group}, {window.until for window in group}
+    many windows, that it lies between the first and the last.
+
+    Beyond the first and the last of all days there is nothing to cut."""
+    sinces = {window.since for window in group} - {0}
+    untils = {window.until for window in group} - {_LAST_DAY}
     if len(sinces) + len(untils) > _MAX_STRIPS:
-        return _between(f"{min(sinces) * _DAY_S}", f"{max(untils) * _DAY_S}")
-    return " OR ".join(
-        [_between(f"{day * _DAY_S}", f"{day * _DAY_S + SESSION_TIMEOUT_S}") for day in sinces]
-        + [_between(f"{day * _DAY_S - SESSION_TIMEOUT_S}", f"{day * _DAY_S}") for day in untils]
-    )
+        return _between(_time(min(sinces | untils) * _DAY_S), _time(max(sinces | untils) * _DAY_S))
+    strips = [(day * _DAY_S, day * _DAY_S + SESSION_TIMEOUT_S) for day in sinces]
+    strips += [(day * _DAY_S - SESSION_TIMEOUT_S, day * _DAY_S) for day in untils]
+    return " OR ".join(_between(_time(first), _time(end)) for first, end in strips) or "0"
 
 
-def _between(first_s: str, until_s: str) -> str:
-    first, until = f"toDateTime64({first_s}, 3, 'UTC')", f"toDateTime64({until_s}, 3, 'UTC')"
+def _time(since_1970_s: int) -> str:
+    return f"toDateTime64({since_1970_s}, 3, 'UTC')"
+
+
+def _between(first: str, until: str) -> str:
     return f"(f.occurred_at >= {first} AND f.occurred_at < {until})"
 
 
@@ -208,9 +238,9 @@ def groups_of(windows: Sequence[Window]) -> list[list[Window]]:
     not make it read the days between."""
     if not windows:
         return []
-    commonest, _ = Counter(window[1:3] for window in windows).most_common(1)[0]
-    main = [window for window in windows if window[1:3] == commonest]
-    rest = [window for window in windows if window[1:3] != commonest]
+    commonest, _ = Counter(window[1:] for window in windows).most_common(1)[0]
+    main = [window for window in windows if window[1:] == commonest]
+    rest = [window for window in windows if window[1:] != commonest]
     return [group for group in (main, rest) if group]
 
 
