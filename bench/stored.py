@@ -66,7 +66,7 @@ _EDGES = (
     " occurred_at, identity, channel"
 )
 _DERIVED = {
-    "sessions": "SELECT site, visitor_id, toDate(started_at), [(started_at, ended_at, 10, 5, 1,"
+    "visitor_days": "SELECT site, visitor_id, toDate(started_at), [(started_at, ended_at, 10, 5, 1,"
     " source, medium, campaign, channel_group, click_id_name, click_id, page)], 1",
     "orders": "SELECT order_key, site, concat('S-', toString(v)), ended_at, ended_at, 'EUR', 39.98,"
     " 0, NULL, NULL, 'purchased', 0, 1, 0, 'browser', 'browser', visitor_id, 1",
@@ -113,7 +113,7 @@ async def fill(
                 " WHERE name = 'purchase'"
             )
         for table, select in _DERIVED.items():
-            who = "" if table == "sessions" else " WHERE bought"
+            who = "" if table == "visitor_days" else " WHERE bought"
             await store.command(f"INSERT INTO {table} {select} FROM ({some}){who}")
         stored = min((first + count) * EVENTS_A_VISITOR, events)
         print(f"\r{stored:>12,} of {events:,} stored ", end="", file=sys.stderr)

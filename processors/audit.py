@@ -17,7 +17,7 @@ _CHUNK_ROWS = 20_000
 # A question's text is bounded, and each key stands in it: 22 bytes of a visitor and day, in base64.
 _KEYS_AT_ONCE = 4_000
 _FIELDS: Mapping[str, Sequence[str]] = {
-    "sessions": (
+    "visitor_days": (
         "started_at", "ended_at", "events", "page_views", "engaged", "source", "medium",
         "campaign", "channel_group", "click_id_name", "click_id", "landing_page", "site",
     ),
@@ -82,11 +82,11 @@ async def _keys(store: Store, keys: KeyRange, days: tuple[int, int]) -> set[tupl
     facts = await keys_with_facts(store, keys, days)
     found = {(visitor, day) for visitor, on in facts.visitor_days.items() for day in on}
     found |= {(key, 0) for key in facts.order_keys | facts.anonymous_keys}
-    day = {"sessions": "toUInt16(day)", "orders": "toUInt16(toDate(first_reported_at))"}
+    day = {"visitor_days": "toUInt16(day)", "orders": "toUInt16(toDate(first_reported_at))"}
     if kind.table not in day and days != DAYS:
         return found
     rows = await store.select(
-        f"SELECT {kind.key}, {'toUInt16(day)' if kind.table == 'sessions' else '0'}"
+        f"SELECT {kind.key}, {'toUInt16(day)' if kind.table == 'visitor_days' else '0'}"
         f" FROM {kind.table} FINAL WHERE {keys.holds(kind.key)}"
         f" AND {day.get(kind.table, '0')} BETWEEN {days[0]} AND {days[1]}"
     )
@@ -114,7 +114,7 @@ async def _both(store: Store, kind: Kind, wanted: set[tuple[bytes, int]]) -> tup
 
 def _stored_select(kind: Kind, days: Mapping[bytes, set[int]]) -> str:
     here = f"{kind.table} FINAL WHERE {kind.key} IN {packed(days)}"
-    if kind.table == "sessions":
+    if kind.table == "visitor_days":
         on = [day for several in days.values() for day in several]
         first, last = f"toDate({min(on)})", f"toDate({max(on)})"
         return (
@@ -160,7 +160,7 @@ def _differences(kind: Kind, stored: Found, derived: Found) -> Iterator[Differen
         if ours == theirs:
             continue
         name = key[0].hex()
-        if kind.table != "sessions":
+        if kind.table != "visitor_days":
             yield from _fields(kind, name, ours, theirs)
             continue
         name += f" {date.fromordinal(date(1970, 1, 1).toordinal() + key[1])}"

@@ -73,7 +73,7 @@ async def derive(store: Store, keys: Touched) -> int:
     reach("after the token")
     for select in await session_selects(store, keys.visitor_days, token):
         reach("before the sessions")
-        await store.command(f"INSERT INTO sessions\n{select}")
+        await store.command(f"INSERT INTO visitor_days\n{select}")
         reach("after the sessions")
     if keys.order_keys:
         reach("before the orders")

@@ -24,7 +24,7 @@ class Kind(NamedTuple):
 
 
 KINDS = (
-    Kind("sessions", "visitor_id", "visitor_facts", "visitor_id"),
+    Kind("visitor_days", "visitor_id", "visitor_facts", "visitor_id"),
     Kind("orders", "order_key", "order_facts", "order_key"),
     Kind("persons", "visitor_id", "identity_edges", "anonymous_key"),
 )
@@ -75,7 +75,7 @@ async def keys_with_facts(store: Store, keys: KeyRange, days: tuple[int, int] = 
 def touched_of(kind: Kind, days: dict[bytes, set[int]]) -> Touched:
     """Say of which kind these keys are; only sessions have days of their own."""
     return Touched(
-        days if kind.table == "sessions" else {},
+        days if kind.table == "visitor_days" else {},
         set(days) if kind.table == "orders" else set(),
         set(days) if kind.table == "persons" else set(),
     )

@@ -21,13 +21,13 @@ _LAST_TOKEN = 1 << 63
 # A row that has no facts any more is not deleted: a processor that slept could bring it back.
 # It is replaced by a row that the views do not show.
 _GONE = {
-    "sessions": "site, visitor_id, day, []",
+    "visitor_days": "site, visitor_id, day, []",
     "orders": "order_key, site, transaction_id, NULL, first_reported_at, currency, NULL, NULL,"
     " NULL, NULL, '', 0, 0, 0, '', '', toFixedString('', 16)",
     "persons": "visitor_id, site, identifier_type, identifier, []",
 }
 _SHOWN = {
-    "sessions": "notEmpty(sessions_of_day)",
+    "visitor_days": "notEmpty(sessions_of_day)",
     "orders": "status != ''",
     "persons": "notEmpty(intervals)",
 }
@@ -79,8 +79,9 @@ async def _rebuild_range(store: Store, keys: KeyRange) -> None:
 async def rise_above(store: Store) -> None:
     """Let no stored row carry a version that the next token would not pass."""
     ((highest,),) = await store.select_after_write(
-        "SELECT greatest((SELECT max(version) FROM sessions), (SELECT max(version) FROM orders),"
-        " (SELECT max(version) FROM persons), (SELECT max(token) FROM ledger))"
+        "SELECT greatest((SELECT max(version) FROM visitor_days),"
+        " (SELECT max(version) FROM orders), (SELECT max(version) FROM persons),"
+        " (SELECT max(token) FROM ledger))"
     )
     if highest >= _LAST_TOKEN:
         raise Misconfigured(

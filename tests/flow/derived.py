@@ -68,9 +68,9 @@ async def spoil(store: Store, site: str) -> None:
         f" version + 1000000000000 AS version) FROM orders FINAL WHERE site = '{site}'"
     )
     await store.command(
-        "INSERT INTO sessions SELECT site, visitor_id, day,"
+        "INSERT INTO visitor_days SELECT site, visitor_id, day,"
         " if(day % 2, [], arrayPushBack(sessions_of_day, sessions_of_day[1])),"
-        f" version + 1000000000000 FROM sessions FINAL WHERE site = '{site}'"
+        f" version + 1000000000000 FROM visitor_days FINAL WHERE site = '{site}'"
     )
     await make_up(store, site)
 
@@ -79,8 +79,8 @@ async def make_up(store: Store, site: str) -> None:
     """Store derived rows that have no facts."""
     ghost = f"unhex('{uuid4().hex}')"
     await store.command(
-        f"INSERT INTO sessions SELECT site, {ghost}, day + 1, sessions_of_day, 7"
-        f" FROM sessions FINAL WHERE site = '{site}' AND notEmpty(sessions_of_day) LIMIT 1"
+        f"INSERT INTO visitor_days SELECT site, {ghost}, day + 1, sessions_of_day, 7"
+        f" FROM visitor_days FINAL WHERE site = '{site}' AND notEmpty(sessions_of_day) LIMIT 1"
     )
     await store.command(
         f"INSERT INTO orders SELECT * REPLACE ({ghost} AS order_key, 'ghost' AS transaction_id)"

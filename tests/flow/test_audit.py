@@ -35,11 +35,11 @@ async def test_what_live_deriving_wrote_is_right_and_what_was_spoiled_is_named(
 
         await make_up(store, site)
         ghosts = await differences(store)
-        assert {one.table for one in ghosts} == {"sessions", "orders", "persons"}
+        assert {one.table for one in ghosts} == {"visitor_days", "orders", "persons"}
         assert {(one.field, one.derived) for one in ghosts} == {("row", "-")}
         await spoil(store, site)
         found = await differences(store)
-        assert "row" in told(found, "sessions")
+        assert "row" in told(found, "visitor_days")
         assert told(found, "orders") >= {"gross", "row"}
         assert told(found, "persons") == {"row"}
         gross = [one for one in found if one.field == "gross"]
@@ -50,13 +50,13 @@ async def test_each_field_of_a_session_is_compared(clickhouse_server: Server, si
     async with own_store(clickhouse_server) as store:
         await land(store, site, happenings(site, seed=2, count=20), size=20)
         await store.command(
-            "INSERT INTO sessions SELECT 'other', visitor_id, day, arrayMap("
+            "INSERT INTO visitor_days SELECT 'other', visitor_id, day, arrayMap("
             "x -> tuple(x.1, x.2 + 1, x.3 + 1, x.4 + 1, 1 - x.5, '?', '?', '?', '?', '?', '?',"
             " '?'), sessions_of_day), version + 1"
-            " FROM sessions FINAL WHERE notEmpty(sessions_of_day)"
+            " FROM visitor_days FINAL WHERE notEmpty(sessions_of_day)"
         )
         found = await differences(store)
-        assert told(found, "sessions") == {
+        assert told(found, "visitor_days") == {
             "ended_at", "events", "page_views", "engaged", "source", "medium", "campaign",
             "channel_group", "click_id_name", "click_id", "landing_page", "site",
         }  # fmt: skip
@@ -67,13 +67,13 @@ async def test_only_the_period_is_looked_at(clickhouse_server: Server, site: str
     async with own_store(clickhouse_server) as store:
         await land(store, site, happenings(site, seed=3, count=60), size=20)
         await store.command(
-            "INSERT INTO sessions SELECT site, visitor_id, day, [], version + 1"
-            f" FROM sessions FINAL WHERE day = toDate({FIRST_DAY + 2})"
+            "INSERT INTO visitor_days SELECT site, visitor_id, day, [], version + 1"
+            f" FROM visitor_days FINAL WHERE day = toDate({FIRST_DAY + 2})"
         )
         assert await differences(store, (FIRST_DAY + 3, FIRST_DAY + 6)) == []
         assert await differences(store, (FIRST_DAY, FIRST_DAY + 1)) == []
         found = await differences(store, (FIRST_DAY + 2, FIRST_DAY + 2))
-        assert found and told(found, "sessions") == {"row"}
+        assert found and told(found, "visitor_days") == {"row"}
 
 
 def test_the_command_asks_the_running_process_and_the_directory(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_rows_that_a_power_cut_took_are_there_again(tmp_path: Path) -> None:
         assert sessions
         assert not reads_again(house)
         house.running["run"].end(signal.SIGKILL)
-        for table in ("sessions", "orders", "persons"):
+        for table in ("visitor_days", "orders", "persons"):
             _in_the_store(data, f"TRUNCATE TABLE {table}")
         mark = data / "boot.json"
         assert '"synced":false' in mark.read_text()

@@ -74,6 +74,54 @@ async def test_the_days_of_23_and_25_hours_are_whole(
     assert sorted(rows.values()) == [1, 1, 2]
 
 
+@pytest.mark.parametrize(
+    ("timezone", "midnight"),
+    [
+        ("America/Los_Angeles", "2024-01-11T08:00"),
+        ("Asia/Kathmandu", "2024-01-10T18:15"),
+        ("Pacific/Kiritimati", "2024-01-10T10:00"),
+        ("Pacific/Pago_Pago", "2024-01-11T11:00"),
+        ("UTC", "2024-01-11T00:00"),
+    ],
+)
+async def test_a_visitor_counts_once_on_each_day_of_the_site(
+    store: Store, site: str, timezone: str, midnight: str
+) -> None:
+    """Also when the day is two days in UTC."""
+    await enter_site(store, site, timezone=timezone)
+    minute = 60_000
+    day = 1440 * minute
+    told = [
+        view(site, midnight, event_id=f"e{number}", at_ms=at(midnight) + ms)
+        for number, ms in enumerate(
+            (-day - 1, 31 * minute - day, -1, 31 * minute, day - 1, day + 31 * minute)
+        )
+    ]
+    await process(store, f"log-{site}", records(told))
+    assert await kpis(store, site, "date, sessions, visitors") == [
+        (date(2024, 1, 9), 1, 1),
+        (date(2024, 1, 10), 2, 1),
+        (date(2024, 1, 11), 2, 1),
+        (date(2024, 1, 12), 1, 1),
+    ]
+
+
+async def test_the_days_follow_the_setting_of_the_time_zone(store: Store, site: str) -> None:
+    await enter_site(store, site, timezone="Europe/Berlin")
+    await process(store, f"log-{site}", records([view(site, "2024-01-10T23:30")]))
+    assert await kpis(store, site, "date, sessions") == [(date(2024, 1, 11), 1)]
+    await store.command(f"INSERT INTO sites VALUES ('{site}', 'EUR', 'America/New_York', 1)")
+    assert await kpis(store, site, "date, sessions") == [(date(2024, 1, 10), 1)]
+
+
+async def test_a_campaign_is_shown_as_it_was_sent(store: Store, site: str) -> None:
+    await enter_site(store, site)
+    campaign = ("it's", "a\\b", "('1', 2)\\'ü\"")
+    told = view(site, "2024-05-02T10:00", campaign=campaign)
+    await process(store, f"log-{site}", records([told]))
+    assert await kpis(store, site, "source, medium, campaign") == [campaign]
+
+
 async def test_the_numbers_of_a_small_day(store: Store, site: str) -> None:
     await enter_site(store, site)
     day = "2024-05-02T10:"

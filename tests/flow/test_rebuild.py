@@ -35,7 +35,7 @@ async def either(
 
 async def _forget(store: Store) -> None:
     for table in (
-        "visitor_facts", "order_facts", "identity_edges", "sessions", "orders", "persons",
+        "visitor_facts", "order_facts", "identity_edges", "visitor_days", "orders", "persons",
     ):  # fmt: skip
         await store.command(f"TRUNCATE TABLE {table}")
 
@@ -50,7 +50,7 @@ async def test_a_rebuild_changes_no_view(either: Store, site: str) -> None:
     before = await shown(either, site)
     assert before["v_sessions"] and before["v_orders"] and before["v_persons"]
     tables = await rebuilt(either)
-    assert tables.count("sessions") > 1 and tables.count("orders") > 1
+    assert tables.count("visitor_days") > 1 and tables.count("orders") > 1
     assert await shown(either, site) == before
     assert await found(either, site) == outcome(told)
 
@@ -181,7 +181,7 @@ def test_run_rebuilds_by_itself_and_the_command_when_nothing_runs(tmp_path: Path
         house.run("rebuild")
         _in_the_store(tmp_path / "data", "INSERT INTO derive_versions SELECT 0, now64(3)")
         _in_the_store(tmp_path / "data", "TRUNCATE TABLE rebuilds")
-        _in_the_store(tmp_path / "data", "TRUNCATE TABLE sessions")
+        _in_the_store(tmp_path / "data", "TRUNCATE TABLE visitor_days")
         house.start("run")
         house.wait_until("SELECT count() FROM rebuilds", 1)
         house.wait_until("SELECT count() FROM v_sessions", len(sessions))
@@ -199,7 +199,7 @@ def test_migrate_rebuilds_and_an_older_processor_stops(
         house.wait_until("SELECT count() FROM v_orders", 8)
         before = house.ask("SELECT * FROM v_sessions ORDER BY ALL")
         with house.client() as client:
-            client.command("TRUNCATE TABLE sessions")
+            client.command("TRUNCATE TABLE visitor_days")
             client.command("INSERT INTO derive_versions SELECT 0, now64(3, 'UTC')")
         assert "older version" in house.run("migrate").stdout
         assert house.ask("SELECT * FROM v_sessions ORDER BY ALL") == before

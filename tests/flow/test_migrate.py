@@ -1,0 +1,42 @@
+"""A migration that was killed anywhere is done to its end, and changes no number."""
+
+import pytest
+
+from processors.audit import audit
+from spine.store import Store, migrations, statements
+from tests.clickhouse_server import Server
+from tests.flow.derived import happenings, land, own_store, shown
+
+_BY_DAY = (10, 11)
+_STATEMENTS = [text for number in _BY_DAY for text in statements(migrations()[number][1])]
+
+
+async def _as_before(store: Store) -> None:
+    """Put a store back to sessions that lie by visitor, as version 0.1.0 left them."""
+    for number, start in ((2, "CREATE TABLE IF NOT EXISTS sessions"), (8, "ALTER TABLE sessions")):
+        for text in statements(migrations()[number][1]):
+            if start in text:
+                await store.command(text)
+    await store.command(
+        "INSERT INTO sessions SELECT site, visitor_id, day, sessions_of_day, version"
+        " FROM visitor_days"
+    )
+    await store.command("DROP TABLE visitor_days")
+    await store.command(f"DELETE FROM migrations WHERE number IN {_BY_DAY}")
+
+
+@pytest.mark.parametrize("done", [0, 1, 2, len(_STATEMENTS) - 2, len(_STATEMENTS) - 1])
+async def test_sessions_by_visitor_become_sessions_by_day(
+    clickhouse_server: Server, site: str, done: int
+) -> None:
+    async with own_store(clickhouse_server) as store:
+        await land(store, site, happenings(site, seed=1, count=80), size=20)
+        before = await shown(store, site)
+        await _as_before(store)
+        for text in _STATEMENTS[:done]:
+            await store.command(text)
+        await store.migrate(lambda _: None)
+        assert await shown(store, site) == before
+        assert [one async for part in audit(store) for one in part.differences] == []
+        tables = await store.select("SHOW TABLES")
+        assert ("sessions",) not in tables and ("visitor_days",) in tables
