@@ -3,6 +3,7 @@
 Statements that reach files, hosts or other tables are judged in `tests/unit/reports`; here is what
 only shows when they run: the engine's own bounds, and what comes around the statement."""
 
+import random
 from collections.abc import AsyncIterator, Iterator
 
 import aiohttp
@@ -76,6 +77,27 @@ async def test_what_would_starve_the_machine_ends_with_an_error(
     given, text = await ask(http, query, max_execution_time=seconds, max_memory_usage="300000000")
     # What is bounded by time may meet the bound of memory first, on a machine that is fast.
     assert given in ((TIME, MEMORY) if code == TIME else (code,)), text[:300]
+    assert await ask(http, "SELECT 1") == (0, "1\n")
+
+
+STATES = (
+    "uniq, String", "uniqExact, String", "uniqHLL12, String", "groupArray, String",
+    "groupUniqArray, UInt64", "groupBitmap, UInt32", "topK(3), String", "argMax, String, UInt64",
+    "quantileTDigest, Float64", "quantileExact, UInt64", "groupArraySample(3), String",
+    "sumMap, Array(UInt64), Array(UInt64)",
+)  # fmt: skip
+
+
+async def test_made_up_states_of_aggregate_functions_do_not_crash_the_engine(
+    http: aiohttp.ClientSession,
+) -> None:
+    chance = random.Random(7)
+    for state in STATES:
+        for start in ("", "ff" * 9 + "01", "ff" * 4 + "0f", "01", "00"):
+            made_up = start + chance.randbytes(chance.randrange(40)).hex()
+            cast = f"CAST(unhex('{made_up}') AS AggregateFunction({state}))"
+            _, text = await ask(http, f"SELECT finalizeAggregation({cast})")
+            assert text, (state, made_up)  # a value or an error
     assert await ask(http, "SELECT 1") == (0, "1\n")
 
 
