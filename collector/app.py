@@ -23,7 +23,7 @@ from collector.admit import Admission, admit
 from collector.answer import JSON, Answer, Headers, said
 from collector.caller import cors, receipt_of, source_of
 from collector.carried import carried_of
-from collector.connections import Bounds, Server, Words, came_at
+from collector.connections import Bounds, Server, Words
 from collector.counting import count
 from collector.decode import Claims, Unreadable, decode
 from collector.early import Early, retry_after
@@ -162,7 +162,6 @@ class Collector:
             return self._refusal(
                 "origin_not_allowed", "this origin is not in sites.*.origins", (("Vary", "Origin"),)
             )
-        self._pressure.waited(came_at(request))
         try:
             answer = None
             if self._pressure.tight or source.quota:
@@ -250,7 +249,9 @@ class Collector:
             await self._log.append(admission.admitted)
         finally:
             self._pressure.bytes -= size
-        self._metrics.append_seconds.observe(time.perf_counter() - started)
+        took_s = time.perf_counter() - started
+        self._pressure.appended(took_s)
+        self._metrics.append_seconds.observe(took_s)
 
     def _refusal(self, code: str, detail: str, headers: Headers = ()) -> Answer:
         known = CODES[code]

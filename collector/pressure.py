@@ -5,9 +5,10 @@ Invariants:
 1. Clients that come again are turned away at three quarters of a bound, those that never do at the
    whole: a beacon that is refused is lost.
 2. A body that is still arriving counts with its bytes, not as a request: slow senders take no turn.
-3. The bound of requests follows how long they wait for their turn. While even the shortest wait is
-   too long, there is a standing queue, so fewer are let in; when it is gone there is room for more.
-   Source: the sojourn time of CoDel, RFC 8289, section 4.
+3. The bound of requests follows what they wait for. While the event loop wants the CPU all the
+   time there is a queue, so no more is let in than is done within `wait_s` and the shortest time
+   that the log took of late. A log that is slow makes no queue: the loop sleeps meanwhile.
+   Source: Little's law; the shortest time stands for what meets no queue, as in CoDel, RFC 8289.
 """
 
 import time
@@ -18,16 +19,19 @@ Why = Literal["bytes", "requests", "wait"]
 
 MOMENT_S = 0.02
 _RETRYING_SHARE = 0.75
-_SHRINK = 0.75
 _GROW = 16
 _LEAST_ROOM = 64
-_LATE_IN_A_ROW = 3
+_BUSY = 0.9
+_FULL_IN_A_ROW = 3
+_SMOOTH = 0.1
+_REMEMBERED_S = 5.0
+_NEVER = float("inf")
+_MOST_LOG_S = 1.0
 _LASTS_S = 5.0
-_NOBODY = float("inf")
 
 
 class Bounds(NamedTuple):
-    """What may be under way at once, and how long a request may wait for its turn."""
+    """What may be under way at once, and how long a request may wait while the CPU is busy."""
 
     in_flight_bytes: int
     in_flight_requests: int
@@ -39,7 +43,7 @@ def why_not(
 ) -> Why | None:
     """Say why one more request is turned away now, or nothing when it is let in.
 
-    Shape: `room` is what is left of the bound of requests while they wait too long."""
+    Shape: `room` is what is left of the bound of requests while there is a queue."""
     share = _RETRYING_SHARE if comes_again else 1.0
     if in_flight_bytes > share * bounds.in_flight_bytes:
         return "bytes"
@@ -48,13 +52,15 @@ def why_not(
     return None
 
 
-def adapted(room: int, busiest: int, late: int, bounds: Bounds) -> int:
-    """Give the room for requests after a moment in which `busiest` was the most under way.
+def adapted(room: int, full: int, done_per_s: float, log_s: float, bounds: Bounds) -> int:
+    """Give the room for requests of the next moment.
 
-    Shape: `late` is how many moments in a row everybody waited too long; one is but a hiccup."""
-    if late >= _LATE_IN_A_ROW:
-        return max(_LEAST_ROOM, int(min(room, busiest) * _SHRINK))
-    return room if late else min(bounds.in_flight_requests, room + _GROW)
+    Shape: `full` is how many moments in a row the loop was busy; some are but a hiccup. `log_s` is
+    the shortest time that the log takes."""
+    if full >= _FULL_IN_A_ROW:
+        fitting = int(done_per_s * (log_s + bounds.wait_s))
+        return max(_LEAST_ROOM, min(fitting, room + _GROW))
+    return room if full else min(bounds.in_flight_requests, room + _GROW)
 
 
 class Pressure:
@@ -68,8 +74,10 @@ class Pressure:
         self.room = bounds.in_flight_requests
         self._tight_bytes = int(_RETRYING_SHARE * bounds.in_flight_bytes)
         self._tight_requests = int(_RETRYING_SHARE * self.room)
-        self._busiest = self._late = 0
-        self._shortest_s = _NOBODY
+        self._full = self._appended = 0
+        self._appended_per_s = 0.0
+        self._shortest_s = self._shortest_before_s = _NEVER
+        self._shortest_since = clock()
         self._shed_from = self._shed_at = float("-inf")
 
     def why_not(self, *, comes_again: bool) -> Why | None:
@@ -82,32 +90,28 @@ class Pressure:
         return why
 
     @property
-    def late(self) -> bool:
-        """Whether what was let in waits too long for its turn."""
-        return self._late > 0
-
-    @property
     def tight(self) -> bool:
         """Whether some kind of request may be turned away now."""
         return self.requests > self._tight_requests or self.bytes > self._tight_bytes
 
-    def waited(self, since: float) -> None:
-        """Take in that a request that was whole at an instant has its turn now.
+    def appended(self, took_s: float) -> None:
+        """Take in that the log took what a request brought, and how long it took."""
+        self._appended += 1
+        self._shortest_s = min(self._shortest_s, took_s)
 
-        Units: seconds of the clock of this object."""
-        wait_s = self._clock() - since
-        self._busiest = max(self._busiest, self.requests)
-        self._shortest_s = min(self._shortest_s, wait_s)
+    def moment(self, busy: float, seconds: float) -> None:
+        """Draw the consequence of a moment that is over, for the next one.
 
-    def moment(self) -> None:
-        """Draw the consequence of the moment that is over, for the next one."""
-        if self._shortest_s != _NOBODY:
-            self._late = self._late + 1 if self._shortest_s > self._bounds.wait_s else 0
-        elif not self.requests:
-            self._late = 0
-        self.room = adapted(self.room, self._busiest, self._late, self._bounds)
+        Shape: `busy` is the share of it in which the loop had, or wanted to have, the CPU."""
+        self._full = self._full + 1 if busy > _BUSY else 0
+        self._appended_per_s += _SMOOTH * (self._appended / seconds - self._appended_per_s)
+        self._appended = 0
+        log_s = min(self._shortest_s, self._shortest_before_s, _MOST_LOG_S)
+        self.room = adapted(self.room, self._full, self._appended_per_s, log_s, self._bounds)
         self._tight_requests = int(_RETRYING_SHARE * self.room)
-        self._busiest, self._shortest_s = self.requests, _NOBODY
+        if self._clock() - self._shortest_since > _REMEMBERED_S:
+            self._shortest_before_s, self._shortest_s = self._shortest_s, _NEVER
+            self._shortest_since = self._clock()
 
     def _note(self) -> None:
         now = self._clock()

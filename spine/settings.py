@@ -57,7 +57,7 @@ class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
         int, _says("Requests that are whole and not answered; then 503.", ge=16)
     ] = 4_096
     max_wait_ms: Annotated[
-        int, _says("How long requests may wait for their turn before fewer are let in.", ge=1)
+        int, _says("How long requests may wait for the CPU before fewer are let in.", ge=1)
     ] = 25
     max_connections: Annotated[
         int, _says("Open connections; one more is closed. At most 3/4 of the files allowed.", ge=1)

@@ -1,4 +1,4 @@
-"""Who is turned away when, and how the room for requests follows their waits."""
+"""Who is turned away when, and how the room for requests follows how busy the loop is."""
 
 import pytest
 
@@ -12,10 +12,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-def late(pressure: Pressure) -> bool:
-    return pressure.late
 
 
 def lasts(pressure: Pressure) -> bool:
@@ -43,43 +39,63 @@ def test_who_comes_again_is_turned_away_first(
     assert why_not(*in_flight, BOUNDS, comes_again=comes_again) == why
 
 
-def test_one_late_moment_is_a_hiccup_and_three_are_a_queue() -> None:
-    assert adapted(400, 200, late=1, bounds=BOUNDS) == 400
-    assert adapted(400, 200, late=2, bounds=BOUNDS) == 400
-    assert adapted(400, 200, late=3, bounds=BOUNDS) == 150
-    assert adapted(150, 150, late=0, bounds=BOUNDS) == 166
-    assert adapted(395, 10, late=0, bounds=BOUNDS) == 400
-    assert adapted(70, 5, late=9, bounds=BOUNDS) == 64  # something is always let in
+def test_some_busy_moments_are_a_hiccup_and_three_are_a_queue() -> None:
+    assert adapted(400, 1, 4000, 0.01, BOUNDS) == 400
+    assert adapted(400, 2, 4000, 0.01, BOUNDS) == 400
+    assert adapted(400, 3, 4000, 0.01, BOUNDS) == 140  # 4000 a second, for 10 and 25 ms
+    assert adapted(120, 3, 4000, 0.01, BOUNDS) == 136
+    assert adapted(150, 0, 4000, 0.01, BOUNDS) == 166
+    assert adapted(395, 0, 0, 0.01, BOUNDS) == 400
+    assert adapted(400, 9, 10, 0.01, BOUNDS) == 64  # something is always let in
 
 
-def test_room_shrinks_while_everybody_waits_and_comes_back() -> None:
-    clock = Clock()
-    pressure = Pressure(BOUNDS, clock)
-    pressure.requests = 200
-    for _ in range(8):
-        came_at, clock.now = clock.now, clock.now + 0.03
-        pressure.waited(came_at)
-        pressure.moment()
-    assert late(pressure)
-    assert pressure.room < 100
+def test_room_shrinks_to_what_is_done_in_time_and_comes_back() -> None:
+    pressure = Pressure(BOUNDS)
+    pressure.requests = 110
+    for _ in range(60):  # 80 in 20 ms, and the log takes 2 ms at best
+        for took_s in (0.002, *[0.05] * 79):
+            pressure.appended(took_s)
+        pressure.moment(busy=1.0, seconds=0.02)
+    assert 100 < pressure.room <= 108
     assert pressure.why_not(comes_again=True) == "wait"
     pressure.requests = 0
     for _ in range(30):
-        pressure.moment()
-    assert not late(pressure)
+        pressure.moment(busy=0.5, seconds=0.02)
     assert pressure.room == BOUNDS.in_flight_requests
     assert pressure.why_not(comes_again=True) is None
 
 
-def test_one_request_that_need_not_wait_shows_that_there_is_no_queue() -> None:
+def test_a_slow_log_alone_turns_nobody_away() -> None:
+    pressure = Pressure(BOUNDS)
+    pressure.requests = 300
+    for _ in range(100):
+        pressure.appended(2.0)
+        pressure.moment(busy=0.3, seconds=0.02)
+    assert pressure.room == BOUNDS.in_flight_requests
+
+
+def test_a_busy_loop_before_a_slow_log_lets_in_what_the_log_needs() -> None:
+    pressure = Pressure(BOUNDS)
+    for _ in range(60):
+        for _ in range(80):
+            pressure.appended(0.05)
+        pressure.moment(busy=1.0, seconds=0.02)
+    assert 290 < pressure.room <= 300  # 4000 a second, for 50 and 25 ms
+
+
+def test_what_the_log_took_long_ago_is_forgotten() -> None:
     clock = Clock()
     pressure = Pressure(BOUNDS, clock)
-    for _ in range(8):
-        came_at, clock.now = clock.now, clock.now + 0.03
-        pressure.waited(came_at)
-        pressure.waited(clock.now)
-        pressure.moment()
-    assert pressure.room == BOUNDS.in_flight_requests
+    rooms = []
+    for took_s in (0.001, 0.05, 0.05, 0.05):
+        for _ in range(60):
+            for _ in range(80):
+                pressure.appended(took_s)
+            clock.now += 0.1
+            pressure.moment(busy=1.0, seconds=0.02)
+        rooms.append(pressure.room)
+    assert rooms[0] < 110
+    assert rooms[-1] > 290
 
 
 def test_overload_is_told_only_when_it_lasts() -> None:
