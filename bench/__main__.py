@@ -7,11 +7,12 @@ from pathlib import Path
 
 import click
 
-from bench import collecting, one_machine, processing, recovery, soak, visible, volume
+from bench import collecting, one_machine, overload, processing, recovery, soak, visible, volume
 from bench.figure import Figure, table
-from tests.kafka_broker import running_broker, what_is_missing
+from tests.kafka_broker import STRONG, running_broker, what_is_missing
 
-_PARTS = ("collect", "process", "soak", "run", "visible", "recover", "volume")
+_PARTS = ("collect", "process", "overload", "soak", "run", "visible", "recover", "volume")
+_WITH_KAFKA = {"collect", "process", "overload", "soak"}
 
 
 @click.command()
@@ -27,16 +28,18 @@ def main(quick: bool, sizes: tuple[int, ...], parts: tuple[str, ...]) -> None:
     wanted = parts or _PARTS
     print(f"{_machine()}; Python {platform.python_version()}\n", file=sys.stderr)
     figures: list[Figure] = []
-    if {"collect", "process", "soak"} & set(wanted):
+    if _WITH_KAFKA & set(wanted):
         if (missing := what_is_missing()) is not None:
             raise click.ClickException(missing)
-        with running_broker() as broker:
+        with running_broker(machine=STRONG) as broker:
             if "collect" in wanted:
                 size = collecting.Size(1, 4.0) if quick else collecting.Size(3, 8.0)
                 figures += _told("collect", collecting.measure(broker, size))
             if "process" in wanted:
                 events = 60_000 if quick else 300_000
                 figures += _told("process", processing.measure(broker, events))
+            if "overload" in wanted:
+                figures += _told("overload", overload.measure(broker, 4.0 if quick else 10.0))
             if "soak" in wanted:
                 phases = soak.Phases(30, 20, 30) if quick else soak.Phases(600, 120, 180)
                 figures += _told("soak", soak.measure(broker, phases))

@@ -116,6 +116,6 @@ def _load_command(order: Order) -> list[str]:
 
 def _checked(output: bytes, *, sheds: bool) -> Result:
     result = msgspec.json.decode(output, type=Result)
-    if result.wrong.keys() - ({"503"} if sheds else set()):
+    if result.wrong.keys() - ({"reset"} if sheds else set()):
         raise RuntimeError(f"of {result.requests} answers some were wrong: {result.wrong}")
     return result

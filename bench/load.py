@@ -1,19 +1,19 @@
 """The load: a process of its own that posts events over raw sockets and checks every answer.
 
 Closed loop: each connection posts as soon as it is answered. Open loop: requests have times, and a
-latency counts from the time a request was due, whether or not a connection was free then. Only what
-was accepted has a latency. A connection that is closed is opened anew.
+latency counts from the time a request was due. One that finds no connection free opens another, as
+a browser does, while there are fewer than `most`; beyond that it waits. What was accepted and what
+was turned away have latencies of their own. A connection that is closed is opened anew.
 """
 
 import asyncio
 import contextlib
-import re
 import resource
 import sys
 import time
 from array import array
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count, islice
 from typing import NamedTuple, cast
 
@@ -24,23 +24,27 @@ import uvloop
 from bench.traffic import MARK, Span, as_server, ring, visits
 
 _RING_BODIES = 256
-_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-_LAST = b"\r\nconnection: close"
+_LENGTH = b"\r\nContent-Length: "
+_LAST = b"\r\nConnection: close"
 _PATIENCE_S = 60.0
+_TICK_S = 0.001
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """What to post.
 
-    Shape: until `seconds` are over, or the `events` of `span` once; `rate` makes an open loop;
-    `sheds` says that 503 is no wrong answer.
+    Shape: until `seconds` are over, or the `events` of `span` once; `rate` makes an open loop, in
+    which `connections` may become `most`; `sheds` says that 503 is no wrong answer. What is due in
+    the first `lead_s` has no latency.
     Units: `rate` is requests per second; `first_ms` and `last_ms` are milliseconds since 1970."""
 
     address: str
     key: str
     batch: int = 1
     connections: int = 64
+    most: int = 64
     seconds: float = 3600.0
+    lead_s: float = 0.0
     rate: float | None = None
     events: int | None = None
     first_ms: int = 0
@@ -53,16 +57,20 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What came of it.
 
-    Shape: latencies are of what was accepted, from when a request was due, and `sent_p99_ms` from
-    when it was sent; `wrong` counts statuses and bodies that were not as they must be."""
+    Shape: latencies are of what was accepted, `shed_p99_ms` of what was turned away; `late_p99_ms`
+    is how late the load itself was to send, or to open a connection for, what was due;
+    `connections` is the most there were; `wrong` counts statuses and bodies that were not as they
+    must be."""
 
     requests: int
     events: int
     seconds: float
     p50_ms: float
     p99_ms: float
-    max_ms: float
-    sent_p99_ms: float
+    shed: int
+    shed_p99_ms: float
+    late_p99_ms: float
+    connections: int
     cpu_s: float
     wrong: dict[str, int]
 
@@ -81,8 +89,11 @@ class _Load:
         self.free: deque[_Connection] = deque()
         self.due: deque[float] = deque()
         self.latencies_s = array("d")
-        self.sent_latencies_s = array("d")
-        self.events = 0
+        self.shed_latencies_s = array("d")
+        self.lateness_s = array("d")
+        self.connections = 0
+        self.measured_from = 0.0
+        self.requests = self.shed = self.events = 0
         self.under_way = 0
         self.open = True
         self.started = False
@@ -96,16 +107,21 @@ class _Load:
         self.under_way += 1
         return _Post(found[0], found[1], self.clock() if due_at is None else due_at)
 
-    def answered(self, post: _Post, sent_at: float, status: int, body: bytes) -> None:
+    def answered(self, post: _Post, status: int, body: bytes) -> None:
         self.under_way -= 1
+        took_s = self.clock() - post.due_at
         accepted = self.order.status == 204 or body.startswith(b'{"accepted":%d,' % post.events)
-        if status != self.order.status or not accepted:
-            self.wrong[str(status) if status != self.order.status else "not accepted"] += 1
-        else:
+        if status == self.order.status and accepted:
+            self.requests += 1
             self.events += post.events
-            now = self.clock()
-            self.latencies_s.append(now - post.due_at)
-            self.sent_latencies_s.append(now - sent_at)
+            if post.due_at >= self.measured_from:
+                self.latencies_s.append(took_s)
+        elif status == 503 and self.order.sheds:
+            self.shed += 1
+            if post.due_at >= self.measured_from:
+                self.shed_latencies_s.append(took_s)
+        else:
+            self.wrong[str(status) if status != self.order.status else "not accepted"] += 1
 
     def goes_on(self, connection: "_Connection") -> None:
         if self.order.rate is None:
@@ -123,11 +139,16 @@ class _Load:
             self.free.remove(connection)
         if post is not None:
             self.under_way -= 1
-            self.wrong["0"] += 1
-        if self.open:
-            opening = asyncio.get_running_loop().create_task(self.connect())
-            self.opening.add(opening)
-            opening.add_done_callback(self.opening.discard)
+            self.wrong["reset" if self.order.sheds else "0"] += 1
+        self.connections -= 1
+        if self.open and (self.order.rate is None or self.due):
+            self.open_another()
+
+    def open_another(self) -> None:
+        self.connections += 1
+        opening = asyncio.get_running_loop().create_task(self.connect())
+        self.opening.add(opening)
+        opening.add_done_callback(self.opening.discard)
 
     async def connect(self) -> None:
         host, port = self.order.address.rsplit(":", 1)
@@ -145,18 +166,25 @@ class _Load:
             self.free.append(connection)
 
     async def keep_time(self, rate: float) -> None:
-        """Let requests become due, and post those that find a free connection."""
+        """Let requests become due, in ticks: a wait for each of them would cost more than it."""
         began_at = self.clock()
         for number in count():
             due_at = began_at + number / rate
             if due_at > began_at + self.order.seconds:
                 return
-            if (wait_s := due_at - self.clock()) > 0:
-                await asyncio.sleep(wait_s)
-            if not self.free:
-                self.due.append(due_at)
-            elif (post := self.next_post(due_at)) is not None:
-                self.free.popleft().post(post)
+            while due_at > self.clock():
+                await asyncio.sleep(_TICK_S)
+            self.falls_due(due_at)
+
+    def falls_due(self, due_at: float) -> None:
+        if self.free and (post := self.next_post(due_at)) is not None:
+            self.lateness_s.append(self.clock() - due_at)
+            self.free.popleft().post(post)
+            return
+        self.due.append(due_at)
+        if self.connections < self.order.most:
+            self.lateness_s.append(self.clock() - due_at)
+            self.open_another()
 
 
 class _Connection(asyncio.Protocol):
@@ -164,7 +192,6 @@ class _Connection(asyncio.Protocol):
         self._load = load
         self._received = b""
         self._post: _Post | None = None
-        self._sent_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
@@ -174,7 +201,6 @@ class _Connection(asyncio.Protocol):
 
     def post(self, post: _Post) -> None:
         self._post = post
-        self._sent_at = self._load.clock()
         self._transport.write(post.content)
 
     def data_received(self, data: bytes) -> None:
@@ -182,15 +208,16 @@ class _Connection(asyncio.Protocol):
         head_end = self._received.find(b"\r\n\r\n")
         if head_end < 0 or self._post is None:
             return
-        found = _LENGTH.search(self._received, 0, head_end)
-        end = head_end + 4 + (int(found[1]) if found else 0)
+        at = self._received.find(_LENGTH, 0, head_end)
+        length = self._received[at + len(_LENGTH) : head_end].split(b"\r", 1)[0] if at > 0 else 0
+        end = head_end + 4 + int(length)
         if len(self._received) < end:
             return
         status, body = int(self._received[9:12]), self._received[head_end + 4 : end]
-        last = _LAST in self._received[:head_end].lower()
+        last = self._received.find(_LAST, 0, head_end) > 0
         self._received = self._received[end:]
         post, self._post = self._post, None
-        self._load.answered(post, self._sent_at, status, body)
+        self._load.answered(post, status, body)
         if not last:  # else another is opened when this one is closed
             self._load.goes_on(self)
 
@@ -218,13 +245,17 @@ def _posts(order: Order) -> Iterator[tuple[int, bytes]]:
 
 
 async def _run(order: Order) -> Result:
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     load = _Load(order)
     loop = asyncio.get_running_loop()
     for _ in range(order.connections):
+        load.connections += 1
         await load.connect()
     load.started = True
     cpu_s = _cpu_s()
     began_at = load.clock()
+    load.measured_from = began_at + order.lead_s
     if order.rate is None:
         waiting, load.free = load.free, deque()
         for connection in waiting:
@@ -238,18 +269,24 @@ async def _run(order: Order) -> Result:
             await asyncio.sleep(0.02)
     closing.cancel()
     took_s = load.clock() - began_at
-    latencies_ms = sorted(latency * 1000 for latency in load.latencies_s)
     return Result(
-        requests=len(latencies_ms),
+        requests=load.requests,
         events=load.events,
         seconds=took_s,
-        p50_ms=latencies_ms[len(latencies_ms) // 2],
-        p99_ms=latencies_ms[len(latencies_ms) * 99 // 100],
-        max_ms=latencies_ms[-1],
-        sent_p99_ms=1000 * sorted(load.sent_latencies_s)[len(latencies_ms) * 99 // 100],
+        p50_ms=_quantile_ms(load.latencies_s, 0.5),
+        p99_ms=_quantile_ms(load.latencies_s, 0.99),
+        shed=load.shed,
+        shed_p99_ms=_quantile_ms(load.shed_latencies_s, 0.99),
+        late_p99_ms=_quantile_ms(load.lateness_s, 0.99),
+        connections=load.connections,
         cpu_s=_cpu_s() - cpu_s,
         wrong=dict(load.wrong),
     )
+
+
+def _quantile_ms(latencies_s: Sequence[float], share: float) -> float:
+    found = sorted(latencies_s)
+    return 1000 * found[min(len(found) - 1, int(len(found) * share))] if found else 0.0
 
 
 def _cpu_s() -> float:

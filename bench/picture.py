@@ -1,4 +1,4 @@
-"""Curves over time as an SVG: one panel for each line, with its own scale from zero."""
+"""Curves as an SVG: one panel for each line, with its own scale from zero."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,8 +14,8 @@ class Line(NamedTuple):
     values: Sequence[float]
 
 
-def picture(title: str, at_s: Sequence[float], lines: Sequence[Line]) -> str:
-    """Draw lines above each other over the same seconds."""
+def picture(title: str, at: Sequence[float], along: str, lines: Sequence[Line]) -> str:
+    """Draw lines above each other over the same axis, whose unit is `along`."""
     height = _TOP + _PANEL * len(lines) + 30
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}"'
@@ -24,17 +24,19 @@ def picture(title: str, at_s: Sequence[float], lines: Sequence[Line]) -> str:
         f'<text x="{_LEFT}" y="20" font-weight="bold">{escape(title)}</text>',
     ]
     for number, line in enumerate(lines):
-        parts += _panel(_TOP + number * _PANEL, at_s, line)
-    parts.append(f'<text x="{_WIDTH - 130}" y="{height - 8}">{at_s[-1]:,.0f} seconds</text>')
+        parts += _panel(_TOP + number * _PANEL, at, line)
+    parts.append(
+        f'<text x="{_WIDTH - 20}" y="{height - 8}" text-anchor="end">{at[-1]:,.0f} {along}</text>'
+    )
     return "\n".join([*parts, "</svg>\n"])
 
 
-def _panel(top: float, at_s: Sequence[float], line: Line) -> list[str]:
+def _panel(top: float, at: Sequence[float], line: Line) -> list[str]:
     most = max(*line.values, 1e-9)
     width, height = _WIDTH - _LEFT - 20, _PANEL - 30
     points = " ".join(
-        f"{_LEFT + width * at / at_s[-1]:.1f},{top + 20 + height * (1 - value / most):.1f}"
-        for at, value in zip(at_s, line.values, strict=True)
+        f"{_LEFT + width * x / at[-1]:.1f},{top + 20 + height * (1 - value / most):.1f}"
+        for x, value in zip(at, line.values, strict=True)
     )
     return [
         f'<text x="{_LEFT}" y="{top + 12}" fill="#333">{escape(line.what)}</text>',

@@ -1,12 +1,13 @@
 """Processes that are measured: started, watched through /proc, ended by their id."""
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -80,6 +81,26 @@ class Running:
             self._process.kill()
             self._process.wait()
 
+    def keep_apart(self) -> None:
+        """Leave it one core of its own, and the others to all else that we have started.
+
+        Where there is one core only, they go on sharing it."""
+        first, *others = sorted(os.sched_getaffinity(0))
+        if others:
+            own = _tree(self._process.pid)
+            _keep_to(own, {first})
+            _keep_to(set(_tree(os.getpid())) - set(own), set(others))
+
+
+@contextmanager
+def all_cores() -> Iterator[None]:
+    """Undo afterwards what `Running.keep_apart` did to us and to who lives on."""
+    cores = os.sched_getaffinity(0)
+    try:
+        yield
+    finally:
+        _keep_to(_tree(os.getpid()), cores)
+
 
 @contextmanager
 def started(
@@ -115,6 +136,13 @@ def _tree(pid: int) -> list[int]:
         for task in Path(f"/proc/{one}/task").glob("*/children"):
             found.extend(int(child) for child in task.read_text().split())
     return found
+
+
+def _keep_to(processes: Iterable[int], cores: set[int]) -> None:
+    for process in processes:
+        for thread in Path(f"/proc/{process}/task").iterdir():
+            with contextlib.suppress(ProcessLookupError):  # a thread may have ended meanwhile
+                os.sched_setaffinity(int(thread.name), cores)
 
 
 def _usage(pid: int) -> Usage:
