@@ -276,8 +276,8 @@ class Broker:
 
 
 def fresh_cluster_id() -> str:
-    """An id that no cluster has, as Kafka writes them."""
-    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    """An id that no cluster has, as Kafka writes them: none begins with a dash."""
+    return base64.urlsafe_b64encode(b"b" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
 
 
 def fresh_topic() -> str:
