@@ -7,11 +7,23 @@ from pathlib import Path
 
 import click
 
-from bench import collecting, one_machine, overload, processing, recovery, soak, visible, volume
+from bench import (
+    collecting,
+    consent,
+    one_machine,
+    overload,
+    processing,
+    recovery,
+    soak,
+    visible,
+    volume,
+)
 from bench.figure import Figure, table
 from tests.kafka_broker import STRONG, running_broker, what_is_missing
 
-_PARTS = ("collect", "process", "overload", "soak", "run", "visible", "recover", "volume")
+_PARTS = (
+    "consent", "collect", "process", "overload", "soak", "run", "visible", "recover", "volume",
+)  # fmt: skip
 _WITH_KAFKA = {"collect", "process", "overload", "soak"}
 
 
@@ -28,6 +40,8 @@ def main(quick: bool, sizes: tuple[int, ...], parts: tuple[str, ...]) -> None:
     wanted = parts or _PARTS
     print(f"{_machine()}; Python {platform.python_version()}\n", file=sys.stderr)
     figures: list[Figure] = []
+    if "consent" in wanted:
+        figures += _told("consent", consent.measure(5 if quick else 20))
     if _WITH_KAFKA & set(wanted):
         if (missing := what_is_missing()) is not None:
             raise click.ClickException(missing)
