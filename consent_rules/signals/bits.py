@@ -7,17 +7,17 @@ _ALPHABET = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class Bits:
-    """Reads on from left to right, bit 0 first; beyond the end there are zeros, and it is `short`.
+    """Reads on from left to right, bit 0 first; beyond the end it is `broken`, and zeros.
 
     Source: IAB TCF v2.3, consent string format: six bits a character, without padding."""
 
-    __slots__ = ("_bytes", "_end", "at", "short")
+    __slots__ = ("_bytes", "_end", "at", "broken")
 
     def __init__(self, text: str) -> None:
         self._bytes = urlsafe_b64decode(text + "A" * (-len(text) % 4))
         self._end = 6 * len(text)
         self.at = 0
-        self.short = False
+        self.broken = False
 
     @classmethod
     def of(cls, text: str) -> "Bits | None":
@@ -30,7 +30,7 @@ class Bits:
         first, last = self.at >> 3, end + 7 >> 3
         self.at = end
         if end > self._end:
-            self.short = True
+            self.broken = True
             return 0
         return int.from_bytes(self._bytes[first:last]) >> (last << 3) - end & (1 << width) - 1
 

@@ -66,15 +66,15 @@ def _numbers(bits: Bits) -> list[int] | None:
         is_range = bits.take(1)
         first = last + _fibonacci(bits)
         last = first + _fibonacci(bits) if is_range else first
-        if bits.short or last - first + len(numbers) >= _MOST_SECTIONS:
+        if bits.broken or last - first + len(numbers) >= _MOST_SECTIONS:
             return None
         numbers += range(first, last + 1)
-    return None if bits.short else numbers
+    return None if bits.broken else numbers
 
 
 def _fibonacci(bits: Bits) -> int:
     """Read a number in Fibonacci's code: two ones in a row end it. A number too great for any
-    section is none: `bits` is then short."""
+    section is none: `bits` is then broken."""
     number, before, weight, next_weight = 0, 0, 1, 2
     for _ in range(_MOST_BITS):
         bit = bits.take(1)
@@ -82,7 +82,7 @@ def _fibonacci(bits: Bits) -> int:
             return number
         number += bit * weight
         before, weight, next_weight = bit, next_weight, weight + next_weight
-    bits.short = True
+    bits.broken = True
     return 0
 
 
@@ -103,7 +103,7 @@ def us_section(number: int, text: str) -> UsChoice | None:
     for at in _OPT_OUTS[number]:
         bits.at = at
         opted_out |= bits.take(2) == _OPTED_OUT
-    return None if bits.short else UsChoice(opted_out, any(_is_gpc(other) for other in others))
+    return None if bits.broken else UsChoice(opted_out, any(_is_gpc(other) for other in others))
 
 
 def _is_gpc(segment: str) -> bool:

@@ -98,7 +98,7 @@ def decode(text: str) -> TcString | str:
     found: TcString | None = _core(bits)
     for other in others:
         found = found and _with_segment(found, other)
-    if bits.short or found is None:
+    if bits.broken or found is None:
         return "malformed"
     return found if found.cmp_id else "no_cmp"
 
@@ -142,9 +142,11 @@ def _ranges(bits: Bits) -> tuple[tuple[int, int], ...]:
     ranges = []
     for _ in range(bits.take(12)):
         is_range, first = bits.take(1), bits.take(16)
-        ranges.append((first, bits.take(16) if is_range else first))
-        if bits.short:
+        last = bits.take(16) if is_range else first
+        bits.broken |= last < first
+        if bits.broken:
             break
+        ranges.append((first, last))
     return tuple(ranges)
 
 
@@ -152,7 +154,7 @@ def _restrictions(bits: Bits) -> Iterator[Restriction]:
     for _ in range(bits.take(12)):
         purpose, kind = bits.take(6), bits.take(2)
         yield Restriction(purpose, kind, Vendors(0, 0, _ranges(bits)))
-        if bits.short:
+        if bits.broken:
             return
 
 
@@ -174,7 +176,7 @@ def _with_segment(found: TcString, text: str) -> TcString | None:
         found = found._replace(publisher=_publisher(bits))
     elif kind in (_DISCLOSED_VENDORS, _PUBLISHER_TC):
         return None
-    return None if bits.short else found
+    return None if bits.broken else found
 
 
 _UNUSED = PublisherTc(frozenset(), frozenset(), 0, frozenset(), frozenset())

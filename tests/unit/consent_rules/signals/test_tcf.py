@@ -1,7 +1,6 @@
 """TC strings: every case of the vectors, the rules a reader must apply, and strings that hurt."""
 
 import time
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -11,8 +10,8 @@ from hypothesis import strategies as st
 
 from consent_rules.reading import Reading
 from consent_rules.signals.said import NoSignal, Said
-from consent_rules.signals.tcf import TcString, Vendors, decode, says
-from tests.unit.consent_rules.signals.given import vectors
+from consent_rules.signals.tcf import TcString, decode, says
+from tests.unit.consent_rules.signals.given import in_order, told, vectors
 from tests.unit.consent_rules.signals.tc_encoder import encoded
 
 CASES = vectors("tcf_v2_strings")["cases"]
@@ -21,55 +20,6 @@ UNUSED = Reading(empty_publisher_tc="unused")
 DAY_MS = 86_400_000
 NEW_MS = 1_780_272_000_000  # 2026-06-01
 STRANGE = "AaBbCcQqVv019-_.~ =%\x00é"
-
-
-def ids_of(vendors: Vendors | None) -> list[int]:
-    return [vendor for vendor in range(1, 2000) if vendors is not None and vendors.has(vendor)]
-
-
-def moment(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
-
-
-def told(found: TcString) -> dict[str, Any]:
-    """Tell a string as the oracle does."""
-    publisher = found.publisher
-    return {
-        "version": found.version,
-        "created": moment(found.created_ms),
-        "last_updated": moment(found.updated_ms),
-        "cmp_id": found.cmp_id,
-        "cmp_version": found.cmp_version,
-        "consent_screen": found.screen,
-        "consent_language": found.language,
-        "vendor_list_version": found.vendor_list,
-        "tcf_policy_version": found.policy,
-        "is_service_specific": found.is_service_specific,
-        "use_non_standard_texts": found.own_texts,
-        "special_feature_opt_ins": sorted(found.special_features),
-        "purposes_consent": sorted(found.consents),
-        "purposes_li_transparency": sorted(found.interests),
-        "purpose_one_treatment": found.purpose_one_untold,
-        "publisher_cc": found.country,
-        "vendor_consents": ids_of(found.vendor_consents),
-        "vendor_legitimate_interests": ids_of(found.vendor_interests),
-        "publisher_restrictions": [
-            {"purpose_id": r.purpose, "restriction_type": r.kind, "vendor_ids": ids_of(r.vendors)}
-            for r in found.restrictions
-        ],
-        "vendors_disclosed": ids_of(found.disclosed),
-        "pub_purposes_consent": sorted(publisher.consents) if publisher else [],
-        "pub_purposes_li": sorted(publisher.interests) if publisher else [],
-        "num_custom_purposes": publisher.custom if publisher else 0,
-        "custom_purposes_consent": sorted(publisher.custom_consents) if publisher else [],
-        "custom_purposes_li": sorted(publisher.custom_interests) if publisher else [],
-    }
-
-
-def in_order(tree: dict[str, Any]) -> dict[str, Any]:
-    restrictions = tree["publisher_restrictions"]
-    restrictions.sort(key=lambda one: (one["purpose_id"], one["restriction_type"]))
-    return tree
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
