@@ -3,7 +3,7 @@
 Invariants:
 
 1. A purpose that nothing readable grants may not be used, in a regime of opt-in; one that anything
-   denies may not be used in any.
+   denies may not be used in any. A consent object that cannot be read may be a refusal.
 2. A strip is an allow-list: what is not named is gone, whatever it is called.
 3. Whatever is kept, and by whichever rule, click ids need their own purposes.
 4. Nothing of a dropped event leaves this function but the id of the rule that dropped it.
@@ -78,8 +78,8 @@ def decide(rules: Rules, event: Event, carried: Carried, at_ms: int) -> Kept | D
     key = (rules, name, stands)
     ruling = _rulings.find(key)  # visitors decide seldom and say it with every event
     if ruling is None:
-        allowed = rules.allowed(stands.granted, stands.denied)
-        ruling = rule_on(rules, name, stands, allowed)
+        heard = heeded(rules, stands)
+        ruling = rule_on(rules, name, heard, rules.allowed(heard.granted, heard.denied))
         _rulings.keep(key, ruling, 2 * len(stands.text) + _BYTES_BESIDE_TEXT)
     return _apply(ruling, event)
 
@@ -137,6 +137,15 @@ def fits(rule: Rule, name: str, allowed: frozenset[str], denied: frozenset[str])
     """Say whether a rule is for events of this name under these purposes."""
     named = "*" in rule.events or name in rule.events
     return named and allowed.issuperset(rule.needs) and denied.isdisjoint(rule.unless)
+
+
+def heeded(rules: Rules, stands: Standing) -> Standing:
+    """Give the standing, and of who sent a consent object that cannot be read the safest one.
+
+    It may have been a refusal, which rules that do not wait for a yes would pass over."""
+    if stands.readable:
+        return stands
+    return stands._replace(denied=stands.denied | (rules.purposes - stands.granted))
 
 
 def rule_on(rules: Rules, name: str, stands: Standing, allowed: frozenset[str]) -> Ruling:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from consent_rules.decide import Dropped, Kept, decide, fits, rule_on
+from consent_rules.decide import Dropped, Kept, decide, fits, heeded, rule_on
 from consent_rules.regime import Rule, Rules
 from consent_rules.standing import Carried, Standing, hear, standing
 from spine.event import UNDECIDED, Event
@@ -55,7 +55,7 @@ class Explanation(msgspec.Struct, frozen=True):
 def explain(rules: Rules, event: Event, carried: Carried, at_ms: int) -> Explanation:
     """Say what `decide` decides about an event, and why. Pure and total."""
     consent = bytes(event.consent)
-    stands = standing(consent, carried, rules.signals, at_ms)
+    stands = heeded(rules, standing(consent, carried, rules.signals, at_ms))
     unheard = {one.kind: one.why for one in hear(consent, carried, rules.signals).unheard}
     lines = _lines(rules, event.name, stands)
     by_id = {rule.id: rule for rule in rules.rule}

@@ -98,6 +98,23 @@ def test_the_exemption_counts_pages_of_who_has_not_objected_and_names_nobody() -
             assert spelling.lower() not in bytes_of(order)
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("consent", [[], {"purposes": {"analytics": False}, "x": 1}, "no"])
+def test_an_unreadable_object_may_be_a_refusal_also_where_silence_is_none(
+    preset: str, consent: Any
+) -> None:
+    rules = load(preset)
+    assert decided(rules, event("page_view", consent)) == Dropped("rest", readable=False)
+    order = decided(rules, event("purchase", consent))
+    assert isinstance(order, Kept)
+    assert (order.stamp.rule, order.readable) == ("accounting", False)
+    assert decide_again(rules, order.event, order.stamp) == order._replace(readable=True)
+    # What another signal grants is not taken back by it.
+    told = decided(rules, event("page_view", consent), Carried(gcs="G111", gcd="13v3v3v3v5"))
+    assert isinstance(told, Kept)
+    assert told.stamp.rule == ("measured" if preset == "us" else "consented")
+
+
 def outcome(preset: Any, name: str, decisions: dict[str, bool], carried: Carried) -> set[str]:
     """Everything that somebody gets to know, or may do, after a decision."""
     decision = decided(preset, event(name, {"purposes": decisions}), carried)
