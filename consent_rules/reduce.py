@@ -61,6 +61,9 @@ def limited(event: Event, limits: Limits) -> Event:
     """Give the event with what the limits leave of it."""
     if limits == NO_LIMITS:
         return event
+    bare = event.page is None and event.ip is None and event.user_agent is None
+    if bare and limits.ids == ALL_IDS:  # as most strips are
+        return event
     page = event.page and Page(
         reduced_address(event.page.url, limits.url),
         reduced_address(event.page.referrer, limits.referrer),
