@@ -1,12 +1,18 @@
 """Rules files that change while the collector runs."""
 
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import aiohttp
 import msgspec
+import pytest
 
 from collector.reloading import Reloading
 from tests.flow.copies import ROOT
 from tests.flow.door import BROWSER, EVENT, SITES, door
+from tests.flow.houses import house_of
 
 EU = (ROOT / "consent_rules/eu.toml").read_text("utf-8")
 
@@ -66,3 +72,42 @@ async def test_the_source_of_a_key_keeps_its_quota_when_rules_change(tmp_path: P
         assert after is not None
         assert after.quota is before.quota
         assert after.regimes.own.version != before.regimes.own.version
+
+
+async def test_a_running_house_takes_changed_rules_and_no_broken_ones(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    file, key = tmp_path / "own.toml", "sk_club_12345678"
+    file.write_text(EU, "utf-8")
+    club = f'sites.club = {{ server_keys = ["{key}"], consent = "{file}" }}'
+    with house_of("embedded", tmp_path, request, club) as house:
+        metrics = f"http://{house.addresses['run admin']}/metrics"
+        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as session:
+
+            async def accepted() -> bool:
+                event = EVENT | {"occurred_at": "2026-11-20T10:00:00Z"}
+                async with session.post(f"{house.url}/v1/events", json=event) as answer:
+                    return bool((await answer.json())["accepted"])
+
+            async def stale() -> bool:
+                async with session.get(metrics) as answer:
+                    return 'beleg_consent_rules_stale{site="club"} 1.0' in await answer.text()
+
+            async def becomes(what: bool, asked: Callable[[], Awaitable[bool]]) -> bool:
+                until_s = time.monotonic() + 20
+                while await asked() is not what and time.monotonic() < until_s:
+                    await asyncio.sleep(0.2)
+                return await asked() is what
+
+            assert (await accepted(), await stale()) == (True, False)
+            file.write_text(EU.replace('needs = ["analytics"]', 'needs = ["functional"]'), "utf-8")
+            assert await becomes(False, accepted)
+            file.write_text(EU[:-100], "utf-8")
+            assert await becomes(True, stale)
+            assert not await accepted()
+            file.write_text(EU, "utf-8")
+            assert await becomes(True, accepted)
+            assert not await stale()
+        lines = "".join(house.running["run"].lines)
+        assert "rules are broken, the last good ones decide" in lines
+        assert str(file) in lines
