@@ -112,10 +112,11 @@ class EmbeddedLog:
         self._appended.set()
 
     async def batches(self, resume: Resume) -> AsyncIterator[Batch]:
-        """Yield batches from where `resume` says, and wait for more, without end."""
+        """Yield batches from where `resume` says; what comes while one is worked on waits then."""
         offset = (await resume([0]))[0]
         await asyncio.to_thread(self._commit, "?", offset)
         self._sweeps = True
+        due_s = time.monotonic() + self._batch_wait_s
         while True:
             self._appended.clear()
             records = await self.read(0, offset, self._batch_records)
@@ -124,13 +125,13 @@ class EmbeddedLog:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._batch_wait_s):
                         await self._appended.wait()
+                due_s = time.monotonic() + self._batch_wait_s
                 continue
-            if len(records) < self._batch_records:
-                await asyncio.sleep(self._batch_wait_s)
+            if len(records) < self._batch_records and (wait_s := due_s - time.monotonic()) > 0:
+                await asyncio.sleep(wait_s)
                 records = await self.read(0, offset, self._batch_records)
-            following = records[-1].offset + 1
-            yield Batch(records, [Range(0, records[0].offset, following)])
-            offset = following
+            due_s, offset = time.monotonic() + self._batch_wait_s, records[-1].offset + 1
+            yield Batch(records, [Range(0, records[0].offset, offset)])
 
     async def commit(self, batch: Batch) -> None:
         """Remember what has landed: retention may delete below it."""

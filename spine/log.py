@@ -102,8 +102,8 @@ class Log(Appends, Protocol):
         """Yield what is on the log, in order per partition, and wait for more, without end.
 
         A batch holds at most `batch_records` records and is handed over `batch_wait_ms` after its
-        first record was seen even when it is not full. Raises: Unavailable, and what `resume`
-        raises."""
+        first record was seen even when it is not full; where that one came while the batch before
+        was worked on, that time may count. Raises: Unavailable, and what `resume` raises."""
 
     async def commit(self, batch: Batch) -> None:
         """Tell the log that a batch is in the ledger, for lag tools and for retention."""

@@ -255,3 +255,23 @@ async def test_a_relative_path_is_looked_up_once(
         assert log._path == tmp_path / "log.sqlite"
     finally:
         await log.close()
+
+
+async def test_the_time_a_batch_is_worked_on_counts_as_waiting(tmp_path: Path) -> None:
+    """What came meanwhile is handed over at once: it has waited as long as it must."""
+    log = await EmbeddedLog.open(
+        tmp_path / "log", batch_records=100, batch_wait_ms=2_000, max_bytes=1 << 30, retention_s=60
+    )
+
+    async def resume(_: Sequence[int]) -> Mapping[int, int]:
+        return {0: 0}
+
+    await log.append([Entry(bytes(16), b"first")])
+    batches = log.batches(resume)
+    await anext(batches)
+    await log.append([Entry(bytes(16), b"second")])
+    await asyncio.sleep(2.1)
+    async with asyncio.timeout(1):
+        batch = await anext(batches)
+    assert [record.value for record in batch.records] == [b"second"]
+    await log.close()
