@@ -1,66 +1,79 @@
-"""Part `visible`: from the receipt of an event until the views show what it leads to.
+"""Part `visible`: from the receipt of an order's purchase until `v_orders` shows it.
 
-`beleg run` in an open loop; the times are those of its own metric, `beleg_row_latency_seconds`. It
-samples the first events of every batch, the ones that have waited longest.
+`beleg run` in an open loop. The view is asked again and again, and an order counts as visible when
+an answer that holds it is there: the times are too long by up to one pause and one question.
 """
 
-import re
 import time
-import urllib.request
-from itertools import pairwise
+from collections.abc import Iterator
+from typing import Any
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
 
 from bench.figure import Figure
-from bench.home import BROWSER_KEY, home, landed, load
+from bench.home import BROWSER_KEY, home, load, loading, result_of
 from bench.load import Order
 
 _RATE = 2_000.0
 _WARM_UP_S = 5.0
+_PAUSE_S = 0.1
 _PATIENCE_S = 60.0
-
-Buckets = list[tuple[float, float]]
-"""Upper bounds in seconds, and how many were at most so late."""
+_RECEIVED = (
+    "SELECT transaction_id, toUnixTimestamp64Milli(received_at) FROM events WHERE name = 'purchase'"
+)
+_VISIBLE = "SELECT transaction_id FROM v_orders WHERE status = 'purchased'"
 
 
 def measure(seconds: float) -> list[Figure]:
-    """Post so many seconds, and say how late half and all but one in a hundred were."""
+    """Post so many seconds, and say how late half and all but one in a hundred orders were."""
     with home() as here, here.living("run") as (_, addresses):
+        host, port = addresses["store"].rsplit(":", 1)
+        client = clickhouse_connect.get_client(host=host, port=int(port), database="beleg")
 
-        def post(for_s: float) -> int:
-            order = Order(
-                address=addresses["collector"], key=BROWSER_KEY, rate=_RATE, seconds=for_s
-            )
-            return load(order).events
+        def order(for_s: float) -> Order:
+            return Order(address=addresses["collector"], key=BROWSER_KEY, rate=_RATE, seconds=for_s)
 
-        expected = post(_WARM_UP_S)
-        before = _buckets(addresses["admin"])
-        expected += post(seconds)
+        expected = load(order(_WARM_UP_S)).events
+        warmed_up = set(_asked(client, _VISIBLE))
+        visible_s: dict[str, float] = {}
+        received_ms: dict[str, int] = {}
+        with loading(order(seconds), here.directory) as running:
+            while (result := result_of(running)) is None:
+                _note(visible_s, _asked(client, _VISIBLE))
+                time.sleep(_PAUSE_S)
+        expected += result.events
         give_up_at = time.monotonic() + _PATIENCE_S
-        while landed(addresses["admin"]) < expected:
+        while (
+            next(_asked(client, "SELECT count() FROM events")) < expected
+            or (
+                received_ms := {
+                    one: int(at_ms) for one, at_ms in client.query(_RECEIVED).result_rows
+                }
+            ).keys()
+            - visible_s.keys()
+        ):
             if time.monotonic() > give_up_at:
-                raise RuntimeError("the events do not land")
-            time.sleep(0.1)
-        after = _buckets(addresses["admin"])
-    found = [(bound, late - early) for (bound, late), (_, early) in zip(after, before, strict=True)]
-    what = f"received → visible in the views, at {_RATE:,.0f} events/s"
+                raise RuntimeError("not all orders become visible")
+            _note(visible_s, _asked(client, _VISIBLE))
+            time.sleep(_PAUSE_S)
+        client.close()
+    late_s = sorted(
+        at_s - received_ms[one] / 1000 for one, at_s in visible_s.items() if one not in warmed_up
+    )
+    what = f"received → visible in v_orders, at {_RATE:,.0f} events/s, {len(late_s):,} orders"
     return [
-        Figure(f"{what}, p50", _quantile(found, 0.5), "s", 2, at_most=True),
-        Figure(f"{what}, p99", _quantile(found, 0.99), "s", 5, at_most=True),
+        Figure(f"{what}, p50", late_s[len(late_s) // 2], "s", 2, at_most=True),
+        Figure(f"{what}, p99", late_s[len(late_s) * 99 // 100], "s", 5, at_most=True),
     ]
 
 
-def _buckets(admin: str) -> Buckets:
-    with urllib.request.urlopen(f"http://{admin}/metrics", timeout=30) as answer:
-        text = answer.read().decode()
-    pattern = r'^beleg_row_latency_seconds_bucket\{le="([^"]+)"\} (\S+)$'
-    return [
-        (float(bound), float(count)) for bound, count in re.findall(pattern, text, re.MULTILINE)
-    ]
+def _asked(client: Client, question: str) -> Iterator[Any]:
+    return (row[0] for row in client.query(question).result_rows)
 
 
-def _quantile(buckets: Buckets, share: float) -> float:
-    """Give a quantile as Prometheus does: even between the bounds of a bucket."""
-    wanted = share * buckets[-1][1]
-    for (low_s, below), (high_s, count) in pairwise([(0.0, 0.0), *buckets]):
-        if count >= wanted:
-            return low_s + (high_s - low_s) * (wanted - below) / max(count - below, 1e-9)
-    raise AssertionError("the last bucket holds all")
+def _note(visible_s: dict[str, float], orders: Iterator[str]) -> None:
+    """Remember when an order was seen first."""
+    now_s = time.time()
+    for one in orders:
+        visible_s.setdefault(one, now_s)
