@@ -133,12 +133,13 @@ def _admit(
         return _refused(claim.event_id, _known(claim), why)
     admitted.append(entry)
     code = None if claim.event_id is not None else "event_id_filled"
-    return Result(event_id, "accepted", code, None), _accepted(decision.stamp, code or "")
+    stamp = decision.stamp
+    return Result(event_id, "accepted", code, None), _accepted(stamp.rule, stamp.kept, code or "")
 
 
-@lru_cache(maxsize=4096)  # what visitors decided comes again and again
-def _accepted(stamp: Stamp, code: str) -> Outcome:
-    return Outcome("accepted", code, "", stamp.rule, stamp.kept)
+@lru_cache(maxsize=512)  # there are few rules
+def _accepted(rule: str, kept: str, code: str) -> Outcome:
+    return Outcome("accepted", code, "", rule, kept)
 
 
 def _known(event: Event) -> str:
@@ -237,7 +238,7 @@ def _entry(kept: Kept, claimed_ms: int, arrival: _Arrival) -> tuple[str, Entry]:
     return event_id, Entry(key, encode(record))
 
 
-@lru_cache(maxsize=4096)  # as it is the same for all events of a decision
+@lru_cache(maxsize=512)  # as it is the same for all events of a decision
 def _encoded(stamp: Stamp) -> msgspec.Raw:
     return msgspec.Raw(_encoder.encode(stamp))
 

@@ -9,6 +9,7 @@ Invariants:
 4. Nothing of a dropped event leaves this function but the id of the rule that dropped it.
 """
 
+from bisect import bisect_right
 from typing import NamedTuple
 
 import msgspec
@@ -24,7 +25,7 @@ from consent_rules.reduce import (
 )
 from consent_rules.regime import Rule, Rules
 from consent_rules.remembered import Remembered
-from consent_rules.standing import Carried, Standing, standing
+from consent_rules.standing import Carried, Standing, hear, standing
 from spine.event import UNDECIDED, Event
 from spine.record import Stamp
 
@@ -65,23 +66,44 @@ class Ruling(NamedTuple):
     limits: Limits = NO_LIMITS
 
 
-_rulings: Remembered[tuple[Rules, str, Standing], Ruling] = Remembered(_MOST_REMEMBERED_BYTES)
+class _Rulings(NamedTuple):
+    """What a rule says to what somebody said: between two of `changes_ms` always the same."""
+
+    changes_ms: list[int]
+    by_stretch: list[Ruling | None]
+
+
+_rulings: Remembered[tuple[Rules, str, bytes, Carried], _Rulings] = Remembered(
+    _MOST_REMEMBERED_BYTES
+)
 
 
 def decide(rules: Rules, event: Event, carried: Carried, at_ms: int) -> Kept | Dropped:
     """Apply the first rule that fits. Pure and total.
 
     Units: `at_ms` is when the event happened, milliseconds since 1970."""
-    stands = standing(bytes(event.consent), carried, rules.signals, at_ms)
     # To these rules all other names are alike: only lines for every event fit them.
     name = event.name if event.name in rules.names else "*"
-    key = (rules, name, stands)
-    ruling = _rulings.find(key)  # visitors decide seldom and say it with every event
+    key = (rules, name, bytes(event.consent), carried)
+    known = _rulings.find(key)  # visitors decide seldom and say it with every event
+    if known is None:
+        known = _remembered(key)
+    stretch = bisect_right(known.changes_ms, at_ms)
+    ruling = known.by_stretch[stretch]
     if ruling is None:
-        heard = heeded(rules, stands)
+        heard = heeded(rules, standing(key[2], carried, rules.signals, at_ms))
         ruling = rule_on(rules, name, heard, rules.allowed(heard.granted, heard.denied))
-        _rulings.keep(key, ruling, 2 * len(stands.text) + _BYTES_BESIDE_TEXT)
+        known.by_stretch[stretch] = ruling
     return _apply(ruling, event)
+
+
+def _remembered(key: tuple[Rules, str, bytes, Carried]) -> _Rulings:
+    rules, _, consent, carried = key
+    changes_ms = hear(consent, carried, rules.signals).changes_ms
+    known = _Rulings(changes_ms, [None] * (len(changes_ms) + 1))
+    texts_bytes = len(consent) + sum([len(part) for part in carried[1:]])
+    _rulings.keep(key, known, 4 * texts_bytes + _BYTES_BESIDE_TEXT)
+    return known
 
 
 def decide_again(rules: Rules, event: Event, before: Stamp) -> Kept | Dropped:

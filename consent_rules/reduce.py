@@ -54,12 +54,13 @@ def limits_of(rule: Rule) -> Limits:
     if rule.action == "strip":
         return Limits(ALL_IDS, rule.url, rule.referrer, "drop", rule.user_agent or "drop")
     agent = rule.user_agent or "whole"
-    return Limits(rule.ids, rule.url, rule.referrer, rule.ip, agent)
+    limits = Limits(rule.ids, rule.url, rule.referrer, rule.ip, agent)
+    return NO_LIMITS if limits == NO_LIMITS else limits
 
 
 def limited(event: Event, limits: Limits) -> Event:
     """Give the event with what the limits leave of it."""
-    if limits == NO_LIMITS:
+    if limits is NO_LIMITS or limits == NO_LIMITS:
         return event
     bare = event.page is None and event.ip is None and event.user_agent is None
     if bare and limits.ids == ALL_IDS:  # as most strips are
