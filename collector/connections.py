@@ -8,9 +8,8 @@ and its connection, in one place that every request passes:
 2. After so many requests the answer says `Connection: close`, so that connections spread again over
    processes that share a port.
 3. While requests are turned away, those that are whole are answered before aiohttp makes a task,
-   a request and an answer of its own of them: turning away must be cheaper than taking. So that it
-   takes a third of the time at most, connections that are turned away when many have been in a
-   moment are not read until the next one, or one after it.
+   a request and an answer of its own of them, and plain ones before it parses them: turning away
+   must be cheaper than taking. After so many in a moment, connections are not read until the next.
 """
 
 import asyncio
@@ -24,6 +23,7 @@ from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from collector.busy import Busy
+from collector.glance import is_plain
 from collector.pressure import MOMENT_S, Pressure
 from spine.metrics import Metrics
 
@@ -48,11 +48,11 @@ class Words(NamedTuple):
     """What is said to a sender without asking the application.
 
     Shape: `unreadable` makes the answer to bytes that are no request, from a code; `turned_away`
-    gives the whole answer to a request that is not let in, and nothing when it is; the flag says
-    whether it is the last of its connection."""
+    gives the whole answer to a request that is not let in, and nothing when it is; a plain one has
+    no message, and the flag says whether it is the last of its connection."""
 
     unreadable: Callable[[str], web.Response]
-    turned_away: Callable[[RawRequestMessage, bool], bytes | None]
+    turned_away: Callable[[RawRequestMessage | None, bool], bytes | None]
 
 
 class Server(web.Server):
@@ -198,17 +198,23 @@ class _Connection(web.RequestHandler):
         if self.head_bytes > self._server.bounds.head_bytes:
             raise HttpProcessingError(code=_HEAD_TOO_LARGE, message="")
 
-    def answer_early(self, answer: bytes, *, last: bool) -> None:
-        """Write an answer that the application was not asked for."""
+    def turn_away(self, message: RawRequestMessage | None, *, last: bool) -> bool:
+        """Answer for the application, without asking it, unless the request is let in."""
+        transport = self.transport
+        if transport is None or self.writing_paused:  # on top of answers that nobody reads
+            return False
+        answer = self._server.words.turned_away(message, last)
+        if answer is None:
+            return False
+        self.head_since = 0
         self._request_count += 1
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-        transport = self.transport
-        if transport is not None:
-            transport.write(answer)
-            if last:
-                transport.close()
-            else:
-                self._server.turned_away(transport)
+        transport.write(answer)
+        if last:
+            transport.close()
+        else:
+            self._server.turned_away(transport)
+        return True
 
     async def start(self) -> None:
         try:
@@ -257,6 +263,8 @@ class _Entrance:
 
     def feed_data(self, data: bytes) -> tuple[Sequence[Any], bool, bytes]:
         connection = self._connection
+        if self._server.pressure.tight and self._is_turned_away_unparsed(data):
+            return (), False, b""
         try:
             found: tuple[Sequence[Any], bool, bytes] = self._parser.feed_data(data)
             if not found[0]:
@@ -278,14 +286,15 @@ class _Entrance:
         connection.enter(len(messages))
         return found
 
-    def _is_turned_away(self, message: RawRequestMessage, payload: Any) -> bool:
-        # An answer on top of answers that are not read would wait in memory.
-        if not payload.is_eof() or self._connection.writing_paused:
+    def _is_turned_away_unparsed(self, data: bytes) -> bool:
+        connection = self._connection
+        if not connection.idle or connection.head_bytes:  # it may be the rest of something
             return False
+        return is_plain(data) and connection.turn_away(None, last=connection.ends(1))
+
+    def _is_turned_away(self, message: RawRequestMessage, payload: Any) -> bool:
         last = message.should_close or self._connection.ends(1)
-        answer = self._server.words.turned_away(message, last)
-        if answer is None:
+        if not payload.is_eof() or not self._connection.turn_away(message, last=last):
             return False
         self.message_consumed()
-        self._connection.answer_early(answer, last=last)
         return True

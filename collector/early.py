@@ -52,16 +52,21 @@ class Early:
             self._shed[why, again].inc()
         return why
 
-    def turned_away(self, message: RawRequestMessage, last: bool) -> bytes | None:
+    def turned_away(self, message: RawRequestMessage | None, last: bool) -> bytes | None:
         """Give the whole answer to a request that is turned away, for the cheap cases: events that
-        will be sent again. Beacons are for the application, as they are mostly let in."""
-        headers = message.headers
+        will be sent again. Beacons are for the application, as they are mostly let in.
+
+        Shape: there is no message where the request is plain (`collector.glance`)."""
         why = self._pressure.why_not(comes_again=True)
-        if why is None or message.method != "POST":
+        if why is None:
             return None
-        origin = headers.get("Origin")
-        if not comes_again(headers) or not (origin is None or self._sources.any_allows(origin)):
-            return None
+        origin = None
+        if message is not None:
+            origin = message.headers.get("Origin")
+            if message.method != "POST" or not comes_again(message.headers):
+                return None
+            if not (origin is None or self._sources.any_allows(origin)):
+                return None
         self._shed[why, True].inc()
         self._requests.by["events", "503"] += 1
         return _answer(origin, last=last)
