@@ -46,7 +46,7 @@ def test_some_busy_moments_are_a_hiccup_and_three_are_a_queue() -> None:
     assert adapted(120, 3, 4000, 0.01, BOUNDS) == 136
     assert adapted(150, 0, 4000, 0.01, BOUNDS) == 166
     assert adapted(395, 0, 0, 0.01, BOUNDS) == 400
-    assert adapted(400, 9, 10, 0.01, BOUNDS) == 64  # something is always let in
+    assert adapted(400, 9, 10, 0.01, BOUNDS) == 86  # something is always let in
 
 
 def test_room_shrinks_to_what_is_done_in_time_and_comes_back() -> None:
