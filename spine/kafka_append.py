@@ -39,12 +39,12 @@ _logger = structlog.get_logger()
 class _Round:
     """Values that are sent, and settled, together."""
 
-    __slots__ = ("deadline_at", "entries", "is_slow", "patience", "size_bytes", "waiting")
+    __slots__ = ("_loop", "deadline_at", "entries", "is_slow", "patience", "size_bytes", "waiting")
 
     def __init__(self, topic: KafkaTopic) -> None:
-        loop = asyncio.get_running_loop()
-        self.deadline_at = loop.time() + topic.deadline_s
-        self.patience = loop.call_later(topic.patience_s, self._lose_patience)
+        self._loop = asyncio.get_running_loop()  # to ask for it takes a system call, each time
+        self.deadline_at = self._loop.time() + topic.deadline_s
+        self.patience = self._loop.call_later(topic.patience_s, self._lose_patience)
         self.is_slow = False
         self.entries: list[Entry] = []
         self.size_bytes = 0
@@ -52,7 +52,7 @@ class _Round:
 
     def wait(self) -> "asyncio.Future[str | None]":
         """Give what will be told of the round: the trouble there was, or nothing."""
-        waiter: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        waiter: asyncio.Future[str | None] = self._loop.create_future()
         if self.is_slow:  # nobody waits longer than the first one did
             waiter.set_result(_SLOW)
         else:
