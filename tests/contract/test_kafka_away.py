@@ -88,6 +88,23 @@ async def test_nobody_waits_longer_than_the_patience_whatever_is_under_way(
         broker.resume()
 
 
+async def test_what_is_under_way_is_not_cut_off_when_a_probe_gives_up(
+    broker: Broker, topic: KafkaTopic
+) -> None:
+    async with opened(topic._replace(deadline_ms=6000)) as log:
+        await log.append([Entry(key_of(0), b"before")])
+        broker.pause()
+        probe = asyncio.create_task(log.ready())
+        await asyncio.sleep(3)
+        under_way = asyncio.create_task(log.append([Entry(key_of(0), b"under way")]))
+        with pytest.raises(Unavailable):
+            await probe
+        assert not under_way.done()
+        broker.resume()
+        await under_way
+        await log.append([Entry(key_of(0), b"after")])
+
+
 async def test_no_acked_value_is_lost_when_the_broker_is_killed_under_load(
     broker: Broker, topic: KafkaTopic
 ) -> None:
