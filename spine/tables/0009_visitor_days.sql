@@ -1,7 +1,7 @@
 -- Sessions laid out by day, so that a question merges only what is still in several parts.
 --
--- `visitor_days` takes the place of `sessions` (0010 removes it): the same rows in a partition a day.
--- FINAL need not compare days with each other, and a day that has come to rest is one part, which
+-- `visitor_days` takes the place of `sessions` (0010 removes it): the same rows in a partition a week.
+-- FINAL need not compare weeks with each other, and a week that has come to rest is one part, which
 -- FINAL does not merge at all. Parts that are a day old are put together even if nothing else comes.
 -- What a batch brings is one file; larger parts are laid out by columns, of which questions read few.
 -- An older program may write to `sessions` until this one's derive version is entered: the rebuild
@@ -22,8 +22,8 @@ CREATE TABLE IF NOT EXISTS visitor_days (
         x -> toString((x.channel_group, x.source, x.medium, x.campaign)), sessions_of_day
     )
 ) ENGINE = ReplacingMergeTree(version)
-PARTITION BY day
-ORDER BY (visitor_id, day)
+PARTITION BY toMonday(day)
+ORDER BY (day, visitor_id)
 SETTINGS index_granularity = 256, min_bytes_for_wide_part = 4000000,
     min_age_to_force_merge_seconds = 86400;
 
