@@ -13,6 +13,7 @@ from consent_rules.signals.said import NOTHING, NoSignal, Said, by_purpose
 
 MOST_CHARACTERS = 4_096
 _MOST_SEGMENTS = 4
+_MOST_RESTRICTIONS = 24 * 3  # of every kind for every purpose
 _DAY_MS = 86_400_000
 _POLICY_4_MS = 1_696_032_000_000  # 2023-09-30: older policies are invalid in strings made since
 _V2_3_MS = 1_772_323_200_000  # 2026-03-01: the segment DisclosedVendors is mandatory since
@@ -24,18 +25,24 @@ _REQUIRES_CONSENT = 1
 class Vendors(NamedTuple):
     """A list of vendors as it stands in a string, asked one by one.
 
-    Shape: ranges from first to last where `field` is 0 and not used, else a bit for each vendor up
-    to `most`, vendor 1 leftmost."""
+    Shape: bits as text: `field` has one for each vendor, or is empty and `ranges` has entries of
+    17 bits for one vendor, of 33 for a first and a last."""
 
-    most: int
-    field: int
-    ranges: tuple[tuple[int, int], ...]
+    field: str
+    ranges: str
 
     def has(self, vendor: int) -> bool:
         """Say whether a vendor is on the list."""
         if self.field:
-            return 0 < vendor <= self.most and self.field >> self.most - vendor & 1 == 1
-        return any(first <= vendor <= last for first, last in self.ranges)
+            return self.field[vendor - 1 : vendor] == "1"
+        wanted, ranges, at = f"{vendor:016b}", self.ranges, 0
+        while at < len(ranges):  # numbers of one width are in order as their texts are
+            first, is_range = ranges[at + 1 : at + 17], ranges[at] == "1"
+            last = ranges[at + 17 : at + 33] if is_range else first
+            if first <= wanted <= last:
+                return True
+            at += 33 if is_range else 17
+        return False
 
 
 class Restriction(NamedTuple):
@@ -133,29 +140,32 @@ def _letters(bits: Bits) -> str:
 
 def _vendors(bits: Bits) -> Vendors:
     most = bits.take(16)
-    if bits.take(1) == 0:
-        return Vendors(most, bits.take(most), ())
-    return Vendors(most, 0, _ranges(bits))
+    return Vendors("", _ranges(bits)) if bits.take(1) else Vendors(bits.skip(most), "")
 
 
-def _ranges(bits: Bits) -> tuple[tuple[int, int], ...]:
-    ranges = []
+def _ranges(bits: Bits) -> str:
+    """Pass over a list of ranges, and give it as it stands; `bits` is broken if one runs back."""
+    text, first = bits.text, bits.at + 12
+    at = first
     for _ in range(bits.take(12)):
-        is_range, first = bits.take(1), bits.take(16)
-        last = bits.take(16) if is_range else first
-        bits.broken |= last < first
-        if bits.broken:
+        if text[at : at + 1] != "1":
+            at += 17
+        elif text[at + 1 : at + 17] <= text[at + 17 : at + 33]:
+            at += 33
+        else:
+            bits.broken = True
+        if bits.broken or at > len(text):
             break
-        ranges.append((first, last))
-    return tuple(ranges)
+    return bits.skip(at - first)
 
 
 def _restrictions(bits: Bits) -> Iterator[Restriction]:
-    for _ in range(bits.take(12)):
-        purpose, kind = bits.take(6), bits.take(2)
-        yield Restriction(purpose, kind, Vendors(0, 0, _ranges(bits)))
-        if bits.broken:
-            return
+    number = bits.take(12)
+    bits.broken |= number > _MOST_RESTRICTIONS
+    while number and not bits.broken:
+        head = bits.take(8)
+        yield Restriction(head >> 2, head & 3, Vendors("", _ranges(bits)))
+        number -= 1
 
 
 def _publisher(bits: Bits) -> PublisherTc:
