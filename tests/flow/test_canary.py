@@ -83,13 +83,33 @@ def clicked_event(canaries: Canaries, number: int) -> dict[str, Any]:
     }
 
 
-async def post(house: House, body: bytes, **headers: str) -> int:
+async def post(house: House, body: bytes, query: str = "", **headers: str) -> int:
     async with (
         aiohttp.ClientSession() as session,
-        session.post(f"{house.url}/v1/events", data=body, headers=headers) as answer,
+        session.post(f"{house.url}/v1/events{query}", data=body, headers=headers) as answer,
     ):
         await answer.read()
         return answer.status
+
+
+async def look(house: House, query: dict[str, str], **headers: str) -> int:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{house.url}/v1/pixel.gif", params=query, headers=headers) as answer,
+    ):
+        await answer.read()
+        return answer.status
+
+
+def cookies(canaries: Canaries, choice: str) -> str:
+    """What consent tools keep in a browser, with the visitor's number of each."""
+    return (
+        f"CookieConsent={{stamp:%27{canaries.sing()}%27%2Cnecessary:true%2Cpreferences:false%2C"
+        f"statistics:{choice}%2Cmarketing:false%2Cmethod:%27explicit%27%2Cutc:1735689600000}}; "
+        f"OptanonConsent=consentId={canaries.sing()}&groups=C0001:1,C0002:1; "
+        f"OptanonAlertBoxClosed=2025-01-01T00:00:00Z; session={canaries.sing()}; "
+        f"euconsent-v2={canaries.sing()}"
+    )
 
 
 _WORD = re.compile(rb"(?=([0-9a-f]{24}))")  # looking ahead: at every place, also within another
@@ -137,6 +157,14 @@ async def test_no_canary_is_found_in_any_file_or_line(
     assert await post(house, body[:-2], **bearer) == 400
     beacon = {"Authorization": f"Bearer {BROWSER_KEY}", "Content-Type": "text/plain"}
     assert await post(house, body, **beacon) == 202
+    for choice in ("true", "false"):
+        query = f"?gdpr_consent={canaries.sing()}&gpp={canaries.sing()}&utm={canaries.sing()}"
+        assert await post(house, body, query, **bearer, Cookie=cookies(canaries, choice)) == 202
+    for number in range(20):
+        seen = {"name": "page_view", "event_id": f"seen-{number}", "page.title": canaries.sing()}
+        seen |= {"key": BROWSER_KEY, "anonymous_id": canaries.sing(), "gcd": canaries.sing()}
+        unseen = seen | {"consent": "analytics"} if number % 2 else seen
+        assert await look(house, unseen, Cookie=cookies(canaries, "false")) == 200
     kept = 30 + 40  # the stripped purchases and the clicked page views
     await asyncio.to_thread(house.wait_until, "SELECT count() FROM events FINAL", kept)
     assert await asyncio.to_thread(in_tables, house, ["device-7"]), "the scan is blind"
