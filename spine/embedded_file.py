@@ -8,13 +8,20 @@ from pathlib import Path
 from spine.errors import Misconfigured
 from spine.log import Bounds
 
-_SCHEMA_VERSION = 1
-_DDL = """
+_SCHEMA_VERSION = 2
+_RECORDS = """
 CREATE TABLE records (
     id INTEGER PRIMARY KEY AUTOINCREMENT, value BLOB NOT NULL, appended_ms INTEGER NOT NULL
 );
 CREATE TABLE about (log_id TEXT NOT NULL, committed INTEGER NOT NULL);
 """
+# The control log. A value that replaces another one gets a higher id than all before.
+_CONTROL = """
+CREATE TABLE control (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, key BLOB NOT NULL UNIQUE, value BLOB NOT NULL
+);
+"""
+_STAMPED = f"PRAGMA user_version = {_SCHEMA_VERSION};"
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -29,9 +36,11 @@ def prepare(path: Path) -> str:
     with contextlib.closing(connect(path)) as connection:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version == 0:
-            connection.executescript(f"BEGIN; {_DDL} PRAGMA user_version = {_SCHEMA_VERSION};")
+            connection.executescript(f"BEGIN; {_RECORDS} {_CONTROL} {_STAMPED}")
             connection.execute("INSERT INTO about VALUES (?, 0)", (os.urandom(8).hex(),))
             connection.execute("COMMIT")
+        elif version == 1:
+            connection.executescript(f"BEGIN; {_CONTROL} {_STAMPED} COMMIT;")
         elif version > _SCHEMA_VERSION:
             raise Misconfigured(
                 "data_dir", f"the log {path} was made by a newer version; run that version"

@@ -18,29 +18,33 @@ Batches = Mapping[int, bytes]
 """A batch of records for each of some partitions: what one request may hold."""
 
 
-def packed(entries: Sequence[Entry], partitions: int, now_ms: int) -> Sequence[Batches]:
+def packed(
+    entries: Sequence[Entry], partitions: int, now_ms: int, *, compacted: bool = False
+) -> Sequence[Batches]:
     """Pack values into as few requests as may hold them, nearly always one.
 
+    Shape: where the topic is compacted, values have their keys beside them.
     Units: `now_ms` is overwritten by the broker (LogAppendTime)."""
-    values: defaultdict[int, list[bytes]] = defaultdict(list)
-    for key, value in entries:
-        values[partition_of(key, partitions)].append(value)
+    by_partition: defaultdict[int, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        by_partition[partition_of(entry.key, partitions)].append(entry)
     requests: list[dict[int, bytes]] = []
-    for partition, some in values.items():
-        for number, batch in enumerate(_batches(some, now_ms)):
+    for partition, some in by_partition.items():
+        for number, batch in enumerate(_batches(some, now_ms, compacted=compacted)):
             if number == len(requests):
                 requests.append({})
             requests[number][partition] = batch
     return requests
 
 
-def _batches(values: Sequence[bytes], now_ms: int) -> Iterator[bytes]:
+def _batches(entries: Sequence[Entry], now_ms: int, *, compacted: bool) -> Iterator[bytes]:
     builder, offset = _builder(), 0
-    for value in values:
-        if builder.append(offset, now_ms, None, value, []) is None:  # it is full
+    for place, value in entries:
+        key = place if compacted else None
+        if builder.append(offset, now_ms, key, value, []) is None:  # it is full
             yield builder.build()
             builder, offset = _builder(), 0
-            builder.append(offset, now_ms, None, value, [])  # the first one always fits
+            builder.append(offset, now_ms, key, value, [])  # the first one always fits
         offset += 1
     yield builder.build()
 

@@ -70,7 +70,8 @@ class KafkaSender:
     async def send(self, entries: Sequence[Entry]) -> None:
         """Return once all in-sync replicas have every value. Raises: KafkaError."""
         async with self._sending:
-            for batches in packed(entries, self._topic.partitions, int(time.time() * 1000)):
+            topic, now_ms = self._topic, int(time.time() * 1000)
+            for batches in packed(entries, topic.partitions, now_ms, compacted=topic.compacted):
                 await self._send(batches)
 
     async def _send(self, batches: Batches) -> None:

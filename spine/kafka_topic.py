@@ -28,6 +28,14 @@ _MAX_MESSAGE_BYTES = MAX_VALUE_BYTES + 1024  # a value alone in its batch, with 
 # the copies of an event, which share no key but would share the absence of one.
 _REQUIRED = {"cleanup.policy": "delete", "message.timestamp.type": "LogAppendTime"}
 
+# Of the control log the last value of each key is kept for ever, and all of them for a day, so
+# that everybody sees what several have written at once (`spine.control`).
+_REQUIRED_OF_CONTROL = {
+    "cleanup.policy": "compact",
+    "message.timestamp.type": "LogAppendTime",
+    "min.compaction.lag.ms": "86400000",
+}
+
 # What keeps an acknowledged event through the loss of a broker, where there are three.
 _SAFE = ("min.insync.replicas", "unclean.leader.election.enable")
 
@@ -36,7 +44,8 @@ class KafkaTopic(NamedTuple):
     """Where a Kafka log is: the brokers to ask first, the topic, and how long a call may take.
 
     Shape: `servers` is "host:port", several separated by commas. Who appends waits for
-    `patience_ms` where that is shorter than the deadline.
+    `patience_ms` where that is shorter than the deadline. A `compacted` topic keeps the last value
+    of each key, any other one keeps values without their keys.
     """
 
     servers: str
@@ -45,6 +54,17 @@ class KafkaTopic(NamedTuple):
     deadline_ms: int = 5000
     patience_ms: int = 3_600_000
     login: KafkaLogin = KafkaLogin()
+    compacted: bool = False
+
+    @property
+    def control(self) -> "KafkaTopic":
+        """The topic of the control log that belongs to this one."""
+        return self._replace(name=f"{self.name}-control", partitions=1, compacted=True)
+
+    @property
+    def required(self) -> Mapping[str, str]:
+        """The settings without which it would lose what it was given."""
+        return _REQUIRED_OF_CONTROL if self.compacted else _REQUIRED
 
     @property
     def connection(self) -> dict[str, Any]:
@@ -149,7 +169,7 @@ async def _create(admin: AIOKafkaAdminClient, topic: KafkaTopic) -> bool:
     brokers = len((await admin.describe_cluster())["brokers"])
     replication = min(3, brokers)
     settings = {
-        **_REQUIRED,
+        **topic.required,
         "max.message.bytes": str(_MAX_MESSAGE_BYTES),
         "unclean.leader.election.enable": "false",
         "min.insync.replicas": "2" if replication >= 3 else "1",
@@ -165,7 +185,7 @@ async def _create(admin: AIOKafkaAdminClient, topic: KafkaTopic) -> bool:
 
 
 async def _read_settings(admin: AIOKafkaAdminClient, topic: KafkaTopic) -> Mapping[str, str]:
-    wanted = dict.fromkeys([*_REQUIRED, *_SAFE, "max.message.bytes"])
+    wanted = dict.fromkeys([*topic.required, *_SAFE, "max.message.bytes"])
     resource = ConfigResource(ConfigResourceType.TOPIC, topic.name, configs=wanted)
     settings: dict[str, str] = {}
     for answer in await admin.describe_configs([resource]):
@@ -177,6 +197,10 @@ async def _read_settings(admin: AIOKafkaAdminClient, topic: KafkaTopic) -> Mappi
 
 
 def _check(topic: KafkaTopic, partitions: int, settings: Mapping[str, str]) -> None:
+    if partitions != topic.partitions and topic.compacted:
+        raise Misconfigured(
+            f"topic {topic.name}", f"has {partitions} partitions and must have 1; delete it"
+        )
     if partitions != topic.partitions:
         raise Misconfigured(
             "log.partitions",
@@ -184,7 +208,7 @@ def _check(topic: KafkaTopic, partitions: int, settings: Mapping[str, str]) -> N
             f"belongs to the log: set log.partitions to {partitions}; if the topic was changed, "
             "stop all collectors and processors, then `beleg log adopt`",
         )
-    for key, required in _REQUIRED.items():
+    for key, required in topic.required.items():
         if settings[key] != required:
             raise Misconfigured(
                 f"topic {topic.name}: {key}",

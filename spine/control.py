@@ -1,0 +1,190 @@
+"""The control log, followed: what has been withdrawn, known in every process.
+
+A small log beside the one of events: one value for each subject, the latest of which is kept for
+ever. `EmbeddedControl` and `KafkaControl` hold it; everything else is here, for both.
+
+Invariants:
+
+1. `enter` returns when what was decided is durable; this process knows it from then on.
+2. Everybody reads from the beginning, then follows. `reached_at` is a moment at which everything
+   that was durable then is known here; it is observable, and whoever must not act on older
+   knowledge asks for `current`.
+3. Compaction keeps the last value of a subject, so that one must say everything: who reads one that
+   says less than is known already, as when two collectors wrote at once, appends the joined one.
+   The log must keep all values long enough for that: `min.compaction.lag.ms` is a day.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import structlog
+
+from spine.digest import identifier_id
+from spine.errors import Misconfigured, Unavailable
+from spine.failpoint import reach
+from spine.withdrawal import (
+    NOTHING,
+    Withdrawal,
+    Withdrawn,
+    decode_withdrawal,
+    encode_withdrawal,
+)
+from spine.withdrawals import Withdrawals
+
+_POLL_S = 0.25
+_AGAIN_AFTER_S = 0.2
+_CURRENT_WITHIN_S = 2.0
+_logger = structlog.get_logger()
+
+
+class Page(NamedTuple):
+    """Values of the control log in order, and the position behind them."""
+
+    values: Sequence[bytes]
+    position: int
+
+
+class ControlLog(Protocol):
+    """Where withdrawals are durable: the last value of each key, in the order they were written."""
+
+    async def open(self) -> None:
+        """Return once it can be used. Raises: Unavailable (try again), Misconfigured."""
+
+    async def append(self, key: bytes, value: bytes) -> None:
+        """Return once the value is durable; it replaces those of its key. Raises: Unavailable."""
+
+    async def end(self) -> int:
+        """Give the position behind all that is durable. Raises: Unavailable."""
+
+    async def read(self, position: int, wait_s: float) -> Page:
+        """Give some values from a position on; waits up to so long for one. Raises: Unavailable."""
+
+    async def close(self) -> None:
+        """Let go of everything, within a bounded time."""
+
+
+class Control:
+    """The knowledge of one process; `follow` keeps it up to date."""
+
+    def __init__(self, log: ControlLog) -> None:
+        self._log = log
+        self._known = Withdrawals()
+        self._position = 0
+        self._moved = asyncio.Condition()
+        self._said_less: set[str] = set()
+        self._is_open = False
+        self._waits = False
+        self.reached_at = -float("inf")
+
+    @property
+    def age_s(self) -> float:
+        """How old the knowledge is, in seconds; infinite until the log was read for once."""
+        return time.monotonic() - self.reached_at
+
+    @property
+    def subjects(self) -> int:
+        """How many subjects have ever withdrawn something."""
+        return self._known.count
+
+    def of(self, site: str, anonymous_id: str | None, user_id: str | None) -> Withdrawn:
+        """Give what is withdrawn for an event of this device and this user."""
+        if not self._known.count:
+            return NOTHING
+        withdrawn = NOTHING
+        for kind, name in (("anonymous_id", anonymous_id), ("user_id", user_id)):
+            if name is not None and (found := self._known.find(identifier_id(site, kind, name))):
+                withdrawn = withdrawn.also(found.at())
+        return withdrawn
+
+    def at(self, subject: bytes, at_ms: int) -> Withdrawn:
+        """Give what a subject had withdrawn at a time."""
+        found = self._known.find(subject)
+        return NOTHING if found is None else found.at(at_ms)
+
+    def knows(self, subject: bytes) -> bool:
+        """Say whether a subject has ever withdrawn something."""
+        return self._known.find(subject) is not None
+
+    async def enter(self, decided: Withdrawal) -> None:
+        """Return when a withdrawal, or what lifts one, is durable. Raises: Unavailable; then it
+        may be there all the same, and entering it again is safe."""
+        known = self._known.find(bytes.fromhex(decided.subject))
+        joined = decided if known is None else known.join(decided)
+        reach("before the control append")
+        await self._append(joined)
+        reach("after the control append")
+        self._known.learn(joined)
+
+    async def begin(self, within_s: float) -> None:
+        """Return when the log was read to its end for the first time, or after so long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s), self._moved:
+                await self._moved.wait_for(lambda: self.age_s < float("inf"))
+
+    async def current(self) -> None:
+        """Return when everything is known that was durable at the call. Raises: Unavailable."""
+        try:
+            async with asyncio.timeout(_CURRENT_WITHIN_S):
+                end = await self._log.end()
+                async with self._moved:
+                    await self._moved.wait_for(lambda: self._position >= end)
+        except TimeoutError as error:
+            raise Unavailable("the control log cannot be read in time") from error
+
+    async def follow(self) -> None:
+        """Read for ever. Raises: Misconfigured."""
+        while True:
+            try:
+                if not self._is_open:
+                    await self._log.open()
+                    self._is_open = True
+                await self._read_on()
+                self._waits = False
+            except Unavailable as trouble:
+                if not self._waits:
+                    _logger.warning("control log cannot be read", why=trouble.what)
+                self._waits = True
+                await asyncio.sleep(_AGAIN_AFTER_S)
+
+    async def close(self) -> None:
+        """Let go of the log and of what is known."""
+        await self._log.close()
+        self._known.close()
+
+    async def _read_on(self) -> None:
+        asked_at = time.monotonic()
+        end = await self._log.end()
+        if end < self._position:  # another one stands there now; what is known stays known
+            self._position = 0
+        while self._position < end:
+            await self._take(1.0)
+        for subject in list(self._said_less):
+            if known := self._known.find(bytes.fromhex(subject)):
+                await self._append(known)
+            self._said_less.discard(subject)
+        self.reached_at = asked_at
+        await self._tell()
+        await self._take(_POLL_S)
+
+    async def _take(self, wait_s: float) -> None:
+        page = await self._log.read(self._position, wait_s)
+        for value in page.values:
+            told = decode_withdrawal(value)
+            if told is None:  # to go on would be to keep what somebody has withdrawn
+                raise Misconfigured("log.url", "the control log is of a newer version: run that")
+            if self._known.learn(told) == told:
+                self._said_less.discard(told.subject)
+            else:
+                self._said_less.add(told.subject)
+        self._position = page.position
+        await self._tell()
+
+    async def _tell(self) -> None:
+        async with self._moved:
+            self._moved.notify_all()
+
+    async def _append(self, known: Withdrawal) -> None:
+        await self._log.append(bytes.fromhex(known.subject), encode_withdrawal(known))

@@ -1,0 +1,205 @@
+"""What every control log does, whichever is behind it (`spine/control.py`)."""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiokafka.admin import NewTopic
+
+from spine.control import Control, ControlLog
+from spine.digest import identifier_id
+from spine.embedded_control import EmbeddedControl
+from spine.embedded_file import prepare
+from spine.errors import Misconfigured, Unavailable
+from spine.kafka_control import KafkaControl
+from spine.kafka_topic import KafkaTopic, inspect, provide
+from spine.withdrawal import EVERYTHING, NOTHING, Withdrawal, encode_withdrawal
+from tests.kafka_broker import Broker, fresh_topic
+from tests.kafka_logs import DEADLINE_MS, admin
+
+Opened = Callable[[], ControlLog]
+
+
+@pytest.fixture(params=["embedded", "kafka"])
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Opened:
+    """Makes one end of the control log of this test, again and again."""
+    if request.param == "embedded":
+        prepare(tmp_path / "log.sqlite")
+        return lambda: EmbeddedControl(tmp_path / "log.sqlite")
+    broker: Broker = request.getfixturevalue("kafka_broker")
+    topic = KafkaTopic(broker.servers, fresh_topic(), 3, DEADLINE_MS)
+    return lambda: KafkaControl(topic)
+
+
+@asynccontextmanager
+async def following(log: ControlLog) -> AsyncIterator[Control]:
+    control = Control(log)
+    task = asyncio.create_task(control.follow())
+    try:
+        await control.begin(10)
+        yield control
+    finally:
+        ended = task.done()
+        task.cancel()
+        (trouble,) = await asyncio.gather(task, return_exceptions=True)
+        await control.close()
+        assert not ended, repr(trouble)
+
+
+def decided(name: str, **purposes: tuple[int, int]) -> Withdrawal:
+    subject = identifier_id("shop", "anonymous_id", name).hex()
+    return Withdrawal(subject, dict(purposes))
+
+
+def all_of(name: str, at_ms: int) -> Withdrawal:
+    subject = identifier_id("shop", "anonymous_id", name).hex()
+    return Withdrawal(subject, {EVERYTHING: (at_ms, 0)})
+
+
+async def until(said: Callable[[], bool], within_s: float = 2.0) -> float:
+    started = time.monotonic()
+    while not said():
+        assert time.monotonic() - started < within_s
+        await asyncio.sleep(0.005)
+    return time.monotonic() - started
+
+
+async def test_what_is_entered_is_known_at_once_here_and_soon_elsewhere(make: Opened) -> None:
+    async with following(make()) as one, following(make()) as other:
+        await one.enter(all_of("d1", 5))
+        assert one.of("shop", "d1", None).denies("analytics")
+        assert one.of("shop", "d2", "d1") == NOTHING
+        assert one.of("other", "d1", None) == NOTHING
+        took_s = await until(lambda: other.of("shop", "d1", "u1").denies("analytics"))
+        assert took_s < 2
+        await other.enter(decided("d1", analytics=(0, 6)))
+        assert not other.of("shop", "d1", None).denies("analytics")
+        await until(lambda: not one.of("shop", "d1", None).denies("analytics"))
+        assert one.of("shop", "d1", None).denies("ads")
+
+
+async def test_it_is_read_from_the_beginning_after_a_start(make: Opened) -> None:
+    async with following(make()) as one:
+        for number in range(450):  # more than a page
+            await one.enter(all_of(f"d{number}", 5))
+        await one.enter(decided("d7", analytics=(0, 6)))
+    async with following(make()) as again:
+        assert again.subjects == 450
+        assert again.of("shop", "d449", None).denies("analytics")
+        assert not again.of("shop", "d7", None).denies("analytics")
+        assert again.of("shop", "d7", None).denies("ads")
+
+
+async def test_who_asks_for_what_is_current_knows_all_that_was_durable(make: Opened) -> None:
+    async with following(make()) as one, following(make()) as other:
+        for number in range(20):
+            await one.enter(all_of(f"d{number}", 5))
+            await other.current()
+            assert other.of("shop", f"d{number}", None).denies("analytics")
+
+
+async def test_what_two_wrote_at_once_is_joined_in_the_last_value(make: Opened) -> None:
+    """A value that says less than was known before would make compaction forget the rest."""
+    late = make()
+    async with following(make()) as one:
+        await late.open()
+        await one.enter(all_of("d1", 5))
+        # Somebody who had not heard of it.
+        ads = decided("d1", ads=(3, 4))
+        await late.append(bytes.fromhex(ads.subject), encode_withdrawal(ads))
+        wanted = all_of("d1", 5).join(ads)
+        await until(lambda: one.at(bytes.fromhex(ads.subject), 9) == wanted.at(9))
+        await until_last(late, encode_withdrawal(wanted))
+        assert one.of("shop", "d1", None).denies("ads")
+    await late.close()
+
+
+async def values(log: ControlLog) -> list[bytes]:
+    found: list[bytes] = []
+    position, end = 0, await log.end()
+    while position < end:
+        page = await log.read(position, 1.0)
+        found += page.values
+        position = page.position
+    return found
+
+
+async def until_last(log: ControlLog, wanted: bytes) -> None:
+    async with asyncio.timeout(5):
+        while (await values(log))[-1] != wanted:
+            await asyncio.sleep(0.05)
+    before = len(await values(log))
+    await asyncio.sleep(0.8)
+    assert len(await values(log)) == before, "it is said once more, not for ever"
+
+
+async def test_a_value_of_a_newer_version_stops_who_reads_it(make: Opened) -> None:
+    log = make()
+    await log.open()
+    await log.append(bytes(16), b'{"schema":"withdrawal.9"}')
+    await log.close()
+    control = Control(make())
+    with pytest.raises(Misconfigured, match="newer version"):
+        async with asyncio.timeout(10):
+            await control.follow()
+    await control.close()
+
+
+async def test_the_knowledge_grows_old_while_kafka_is_away_and_then_catches_up(
+    broker: Broker, topic: KafkaTopic
+) -> None:
+    async with following(KafkaControl(topic)) as control:
+        await control.enter(all_of("d1", 5))
+        assert control.age_s < 1
+        await asyncio.to_thread(broker.kill)
+        with pytest.raises(Unavailable):
+            await control.enter(all_of("d2", 5))
+        with pytest.raises(Unavailable):
+            await control.current()
+        assert control.age_s > 2
+        broker.start()
+        await until(lambda: control.age_s < 1, 30)
+        assert control.of("shop", "d1", None).denies("analytics")
+        await control.enter(all_of("d2", 6))
+        assert control.of("shop", "d2", None).denies("analytics")
+
+
+async def test_a_topic_that_would_forget_withdrawals_is_refused(
+    broker: Broker, topic: KafkaTopic
+) -> None:
+    await provide(topic.control)
+    await provide(topic.control)
+    assert not [risk for risk in await inspect(topic.control) if "compact" in risk]
+    other = topic._replace(name=fresh_topic())
+    async with admin(topic) as client:
+        await client.create_topics([NewTopic(other.control.name, 1, 1)])
+    with pytest.raises(Misconfigured, match=r"cleanup\.policy"):
+        await provide(other.control)
+
+
+async def test_an_embedded_value_replaces_the_one_before(tmp_path: Path) -> None:
+    path = tmp_path / "log.sqlite"
+    prepare(path)
+    async with following(EmbeddedControl(path)) as control:
+        for at_ms in range(1, 30):
+            await control.enter(all_of("d1", at_ms))
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT count(), max(id) FROM control").fetchall() == [(1, 29)]
+    connection.close()
+
+
+def test_a_file_of_the_version_before_gets_its_table(tmp_path: Path) -> None:
+    path = tmp_path / "log.sqlite"
+    log_id = prepare(path)
+    with sqlite3.connect(path) as connection:
+        connection.executescript("DROP TABLE control; PRAGMA user_version = 1;")
+    connection.close()
+    assert prepare(path) == log_id
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT count() FROM control").fetchone() == (0,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    connection.close()
