@@ -5,7 +5,6 @@ tallies, finish the current batch; the backlog stays on the log.
 """
 
 import asyncio
-import contextlib
 import os
 import secrets
 import socket
@@ -20,6 +19,7 @@ import structlog
 
 from beleg.admin import Admin, Check
 from beleg.boot import LastBoot, take_again
+from beleg.measuring import measure
 from beleg.open_log import kafka_topic, open_log, own_log_id
 from beleg.seat import Seat, spill_directories, until_let_go
 from collector.app import Collector
@@ -27,7 +27,7 @@ from collector.reloading import Reloading
 from collector.source import Sources
 from collector.spilling import SpillingLog
 from collector.tally import Tallies, flush_for_ever
-from processors import ledger, logs
+from processors import logs
 from processors.loop import Processor
 from processors.rebuild import is_due, rebuild
 from processors.sites import enter_sites, sites_of
@@ -35,7 +35,7 @@ from spine.embedded_log import EmbeddedLog
 from spine.errors import Unavailable
 from spine.kafka_log import KafkaLog
 from spine.kafka_read import Pace
-from spine.log import Appends, Bounds, Log
+from spine.log import Appends
 from spine.metrics import Metrics
 from spine.runtime import listen, locked, serve, spare_cycle_collector, tell, until_stopped
 from spine.settings import Settings, StoreSettings
@@ -43,7 +43,6 @@ from spine.spill import Spill
 from spine.store import Store
 
 _logger = structlog.get_logger()
-_LAG_EVERY_S = 5.0
 _END_LEEWAY_S = 1.0
 
 Started = Callable[[Mapping[str, str]], Coroutine[Any, Any, None]]
@@ -202,7 +201,7 @@ class House:
             await processor.run()
 
         processing = self._start(process())
-        measuring = self._start(self._measure(log, log_id, store))
+        measuring = self._start(measure(log, log_id, store, settings.log.group, self._metrics))
         rebuilding = self._start(self._renew(store, processor.turn))
         if store.path is not None and settings.store.listen:
             await self._build_endpoint(store.path, settings.store)
@@ -250,29 +249,6 @@ class House:
             if step is None:
                 return
             _logger.info("rebuild", table=step.table, done=step.done, total=step.total)
-
-    async def _measure(self, log: Log, log_id: str, store: Store) -> None:
-        reached: dict[int, int] = {}
-        while True:
-            try:
-                bounds = await log.bounds()
-            except Unavailable as trouble:
-                _logger.warning("lag is unknown", why=trouble.what)
-            else:
-                # While the store is away the ledger stands still and the log goes on.
-                with contextlib.suppress(Unavailable):
-                    ends = await ledger.positions(store, log_id, list(bounds))
-                    reached = {partition: end.offset for partition, end in ends.items()}
-                self._show_lag(bounds, reached)
-            await asyncio.sleep(_LAG_EVERY_S)
-
-    def _show_lag(self, bounds: Mapping[int, Bounds], reached: Mapping[int, int]) -> None:
-        for partition, bound in bounds.items():
-            label = str(partition)
-            self._metrics.log_end_offset.labels(label).set(bound.end)
-            if partition in reached:
-                lag = max(0, bound.end - reached[partition])
-                self._metrics.log_lag.labels(self._settings.log.group, label).set(lag)
 
     async def _drain(self) -> int:
         self.admin.draining = True
