@@ -20,9 +20,10 @@ import structlog
 from beleg.admin import Admin, Check
 from beleg.boot import LastBoot, take_again
 from beleg.measuring import measure
-from beleg.open_log import kafka_topic, open_log, own_log_id
+from beleg.open_log import kafka_topic, open_control, open_log, own_log_id
 from beleg.seat import Seat, spill_directories, until_let_go
 from collector.app import Collector
+from collector.consent import Logs
 from collector.reloading import Reloading
 from collector.source import Sources
 from collector.spilling import SpillingLog
@@ -31,6 +32,7 @@ from processors import logs
 from processors.loop import Processor
 from processors.rebuild import is_due, rebuild
 from processors.sites import enter_sites, sites_of
+from spine.control import Control
 from spine.embedded_log import EmbeddedLog
 from spine.errors import Unavailable
 from spine.kafka_log import KafkaLog
@@ -44,6 +46,7 @@ from spine.store import Store
 
 _logger = structlog.get_logger()
 _END_LEEWAY_S = 1.0
+_READ_WITHIN_S = 2.0
 
 Started = Callable[[Mapping[str, str]], Coroutine[Any, Any, None]]
 """Called once with the addresses when everything listens."""
@@ -90,11 +93,12 @@ class House:
                 await until_let_go(data_dir, self._settings.processors.drain_deadline_s)
             log = await open_log(self._settings, appends=self._role != "collect")
             self._stack.push_async_callback(log.close)
+            control = self._follow(open_control(self._settings))
             if self._role != "collect":
                 self._checks.append(log.ready)
-                await self._build_processor(log)
+                await self._build_processor(log, control)
             if self._role != "process":
-                await self._build_collector(await self._spilling(log))
+                await self._build_collector(await self._spilling(log), control)
             if self._seat is None:
                 await self._build_admin()
                 tell(lock, {**self.addresses, "ticket": self._ticket})
@@ -123,6 +127,13 @@ class House:
         self._stack.push_async_callback(_ended, task)
         return task
 
+    def _follow(self, control: Control) -> Control:
+        self._stack.push_async_callback(control.close)
+        _ = self._start(control.follow())
+        self._metrics.control_age_seconds.set_function(lambda: control.age_s)
+        self._metrics.withdrawals.set_function(lambda: control.subjects)
+        return control
+
     async def _spilling(self, log: EmbeddedLog | KafkaLog) -> Appends:
         """Put this machine's disk in front of a log that is elsewhere."""
         if isinstance(log, EmbeddedLog):
@@ -149,11 +160,14 @@ class House:
         self._stack.push_async_callback(spilling.close)
         return spilling
 
-    async def _build_collector(self, log: Appends) -> None:
+    async def _build_collector(self, log: Appends, control: Control) -> None:
         settings = self._settings
+        await control.begin(_READ_WITHIN_S)
         tallies = Tallies(socket.gethostname())
         sources = Sources(settings.sites)
-        collector = Collector(log, sources, tallies, settings.collector, self._metrics, now_ms)
+        collector = Collector(
+            Logs(log, control), sources, tallies, settings.collector, self._metrics, now_ms
+        )
         deadline_s = settings.processors.drain_deadline_s / 2
         runner = collector.runner(deadline_s)
         listener = await serve(
@@ -175,7 +189,7 @@ class House:
 
         self._drains.insert(0, drain)
 
-    async def _build_processor(self, log: EmbeddedLog | KafkaLog) -> None:
+    async def _build_processor(self, log: EmbeddedLog | KafkaLog, control: Control) -> None:
         settings = self._settings
         last = LastBoot(Path(settings.data_dir))
         self._stack.push_async_callback(last.end)  # after the store was closed

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+from spine.control import Control
+from spine.embedded_control import EmbeddedControl
 from spine.embedded_log import EmbeddedLog
 from spine.errors import Misconfigured, Unavailable
+from spine.kafka_control import KafkaControl
 from spine.kafka_log import KafkaLog
 from spine.kafka_login import login_of
 from spine.kafka_read import Pace
@@ -19,7 +22,7 @@ async def open_log(settings: Settings, *, appends: bool = True) -> EmbeddedLog |
     pace = Pace(settings.processors.batch_records, settings.processors.batch_wait_ms)
     if log.url == "embedded":
         return await EmbeddedLog.open(
-            Path(settings.data_dir) / "log.sqlite",
+            _file(settings),
             batch_records=pace.batch_records,
             batch_wait_ms=pace.batch_wait_ms,
             max_bytes=log.max_bytes,
@@ -34,6 +37,18 @@ async def open_log(settings: Settings, *, appends: bool = True) -> EmbeddedLog |
         await kafka.close()
         raise
     return kafka
+
+
+def open_control(settings: Settings) -> Control:
+    """Give the control log that belongs to the log; the embedded one is in the log's file, which
+    was opened before. Raises: Misconfigured."""
+    if settings.log.url == "embedded":
+        return Control(EmbeddedControl(_file(settings)))
+    return Control(KafkaControl(kafka_topic(settings.log)))
+
+
+def _file(settings: Settings) -> Path:
+    return Path(settings.data_dir) / "log.sqlite"
 
 
 def kafka_topic(log: LogSettings) -> KafkaTopic:

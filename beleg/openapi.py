@@ -4,12 +4,13 @@ The event comes from the types that decode it, refusals from the table of codes,
 its own type. `docs/openapi.json` is this, written by `make docs`; the admin listener serves it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from importlib.metadata import version
 from typing import Any, get_type_hints
 
 import msgspec
 
+from collector.consent import Decision
 from processors.balance import Balance
 from spine.codes import CODES, Code
 from spine.event import ConsentClaim, Event, Instant
@@ -60,29 +61,25 @@ def _security() -> Part:
 
 
 def _public() -> Part:
-    events = {
-        "servers": [{"url": "http://127.0.0.1:8080", "description": "collector.listen"}],
-        "post": {
-            "operationId": "post_events",
-            "summary": "Take one event or a batch; answers when everything accepted is durable.",
-            "security": _KEYS,
-            "requestBody": {
-                "required": True,
-                "description": "May be compressed, told by Content-Encoding.",
-                "content": {
-                    kind: {"schema": _ref("EventOrBatch")} for kind in (_JSON, "text/plain")
-                },
-            },
-            "responses": {"202": _json("A result for each event.", "Results"), **_refusals()},
-        },
-        "options": {
-            "operationId": "preflight",
-            "summary": "Say yes to pages of the sites, by CORS headers.",
-            "security": [{}],
-            "responses": {"204": {"description": "Allowed where CORS headers are in it."}},
-        },
+    servers = [{"url": "http://127.0.0.1:8080", "description": "collector.listen"}]
+    preflight = {
+        "summary": "Say yes to pages of the sites, by CORS headers.",
+        "security": [{}],
+        "responses": {"204": {"description": "Allowed where CORS headers are in it."}},
     }
-    return {"/v1/events": events, "/v1/pixel.gif": _pixel()}
+    return {
+        "/v1/events": {
+            "servers": servers,
+            "post": _post_events(),
+            "options": {"operationId": "preflight", **preflight},
+        },
+        "/v1/consent": {
+            "servers": servers,
+            "post": _post_consent(),
+            "options": {"operationId": "preflight_consent", **preflight},
+        },
+        "/v1/pixel.gif": _pixel(),
+    }
 
 
 def _pixel() -> Part:
@@ -104,7 +101,9 @@ def _pixel() -> Part:
         "500": CODES["internal_error"].meaning,
         "503": CODES["log_unavailable"].meaning,
     }
-    refusals = {status: part for status, part in _refusals().items() if status in ("400", "431")}
+    refusals = {
+        status: part for status, part in _refusals(set()).items() if status in ("400", "431")
+    }
     return {
         "get": {
             "operationId": "get_pixel",
@@ -120,10 +119,42 @@ def _pixel() -> Part:
     }
 
 
-def _refusals() -> Part:
+def _post_events() -> Part:
+    return {
+        "operationId": "post_events",
+        "summary": "Take one event or a batch; answers when everything accepted is durable.",
+        "security": _KEYS,
+        "requestBody": _body("EventOrBatch", "May be compressed, told by Content-Encoding."),
+        "responses": {
+            "202": _json("A result for each event.", "Results"),
+            **_refusals({"bad_decision"}),
+        },
+    }
+
+
+def _post_consent() -> Part:
+    says = "Names anonymous_id, user_id, or both; a grant names its purposes."
+    return {
+        "operationId": "post_consent",
+        "summary": "Take a consent decision; answers when it is durable and in force here.",
+        "security": _KEYS,
+        "requestBody": _body("Decision", says),
+        "responses": {
+            "202": _json("It is durable.", "Taken"),
+            **_refusals({"unreadable_body", "too_many_events", "consent_unknown"}),
+        },
+    }
+
+
+def _body(schema: str, says: str) -> Part:
+    content = {kind: {"schema": _ref(schema)} for kind in (_JSON, "text/plain")}
+    return {"required": True, "description": says, "content": content}
+
+
+def _refusals(others: Set[str]) -> Part:
     refusals: dict[str, list[Code]] = {}
     for code in CODES.values():
-        if code.kind == "request" and code.name not in _ELSEWHERE:
+        if code.kind == "request" and code.name not in _ELSEWHERE | others:
             refusals.setdefault(str(code.http_status), []).append(code)
     return {status: _refusal(codes) for status, codes in sorted(refusals.items())}
 
@@ -181,7 +212,7 @@ def _get(summary: str, responses: Part, security: Sequence[Part] = _TOKEN) -> Pa
 
 def _schemas() -> Part:
     event = msgspec.defstruct("Event", list(_fields(Event)), forbid_unknown_fields=True)
-    _, named = msgspec.json.schema_components([event], ref_template=_REF)
+    _, named = msgspec.json.schema_components([event, Decision], ref_template=_REF)
     of_events: Part = {"type": "array", "items": _ref("Event"), "maxItems": 5_000}
     batch = {"events": of_events, "sent_at": msgspec.json.schema(Instant | None)}
     shown: Part = {
@@ -194,6 +225,7 @@ def _schemas() -> Part:
             }
         ),
         "Result": _result(),
+        "Taken": _object({"accepted": {"const": 1}}),
         "Refusal": _texts("code", "meaning", "detail") | {"additionalProperties": False},
         "Trouble": _texts("trouble"),
         "Ledger": _object(

@@ -4,6 +4,7 @@ Pure, and the heart of the collector: nothing that is not returned from here rea
 """
 
 import os
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -23,6 +24,8 @@ from spine.event import KNOWN_NAMES, Event
 from spine.log import Entry
 from spine.money import with_currency
 from spine.record import EncodedEvent, Stamp, encode
+from spine.withdrawal import ALL, Withdrawn
+from spine.withdrawal import NOTHING as NOT_WITHDRAWN
 
 BROWSER_MAX_AGE_MS = 7 * 86_400_000
 SERVER_MAX_AGE_MS = 3_653 * 86_400_000
@@ -72,6 +75,14 @@ class Admission(NamedTuple):
         return sum([len(value) for _, value in self.admitted])
 
 
+Asked = Callable[[str, str | None, str | None], Withdrawn]
+"""Asked with site, anonymous id and user id: what has been withdrawn."""
+
+
+def _nobody_has(_site: str, _anonymous_id: str | None, _user_id: str | None) -> Withdrawn:
+    return NOT_WITHDRAWN
+
+
 class _Arrival(NamedTuple):
     """What the events of a request have in common.
 
@@ -84,15 +95,31 @@ class _Arrival(NamedTuple):
     received_on: int
     rules: Rules
     carried: Carried
+    withdrawn: Asked
 
 
 def admit(
-    claims: Claims, receipt: Receipt, source: Source, carried: Carried = NOTHING
+    claims: Claims,
+    receipt: Receipt,
+    source: Source,
+    carried: Carried = NOTHING,
+    withdrawn: Asked = _nobody_has,
 ) -> Admission:
     """Decide about every event on its own; one bad event never fails its neighbours.
 
     Shape: `carried` is what the request says of consent; it is said of every event in it."""
+    arrival = _arrival(claims, receipt, source, carried, withdrawn)
     admission = Admission([], [], [])
+    for claim in claims.events:
+        result, outcome = _admit(claim, arrival, admission.admitted)
+        admission.results.append(result)
+        admission.outcomes.append(outcome)
+    return admission
+
+
+def _arrival(
+    claims: Claims, receipt: Receipt, source: Source, carried: Carried, withdrawn: Asked
+) -> _Arrival:
     ahead_ms = 0
     if claims.sent_at is not None and source.channel == "browser":
         ahead_ms = milliseconds(claims.sent_at) - receipt.received_ms
@@ -100,12 +127,35 @@ def admit(
     country = receipt.country if source.channel == "browser" else ""
     rules = source.regimes.of(country)
     received_on = day_of(receipt.received_ms, source)
-    arrival = _Arrival(receipt, source, ahead_ms, received_on, rules, carried)
+    return _Arrival(receipt, source, ahead_ms, received_on, rules, carried, withdrawn)
+
+
+def needs_consent(claims: Claims, receipt: Receipt, source: Source, carried: Carried) -> bool:
+    """Say whether some event would not be kept, or not as it is, if everything was withdrawn."""
+    arrival = _arrival(claims, receipt, source, carried, _nobody_has)
     for claim in claims.events:
-        result, outcome = _admit(claim, arrival, admission.admitted)
-        admission.results.append(result)
-        admission.outcomes.append(outcome)
-    return admission
+        if isinstance(claim, Refused):
+            continue
+        claimed_ms = _claimed_ms(claim, arrival)
+        if isinstance(claimed_ms, Refused):
+            continue
+        kept, bare = (_decide(claim, claimed_ms, arrival, of) for of in (NOT_WITHDRAWN, ALL))
+        if isinstance(kept, Dropped):
+            continue
+        if isinstance(bare, Dropped) or _what_stays(kept) != _what_stays(bare):
+            return True
+    return False
+
+
+def _what_stays(kept: Kept) -> tuple[object, ...]:
+    return kept.event, kept.limits, kept.stamp.linked, kept.stamp.exports
+
+
+def _decide(
+    claim: Event, claimed_ms: int, arrival: _Arrival, withdrawn: Withdrawn
+) -> Kept | Dropped:
+    happened_ms = min(claimed_ms, arrival.receipt.received_ms)
+    return decide(arrival.rules, claim, arrival.carried, happened_ms, withdrawn)
 
 
 def _admit(
@@ -119,22 +169,28 @@ def _admit(
     claimed_ms = _claimed_ms(claim, arrival)
     if isinstance(claimed_ms, Refused):
         return _refused(claim.event_id, _known(claim), claimed_ms)
-    happened_ms = min(claimed_ms, arrival.receipt.received_ms)
-    decision = decide(arrival.rules, claim, arrival.carried, happened_ms)
+    withdrawn = arrival.withdrawn(source.site, claim.anonymous_id, claim.user_id)
+    decision = _decide(claim, claimed_ms, arrival, withdrawn)
     if isinstance(decision, Dropped):
         detail = None if decision.readable else "the consent object is unreadable"
+        code = "no_consent"
+        if withdrawn is not NOT_WITHDRAWN and isinstance(
+            _decide(claim, claimed_ms, arrival, NOT_WITHDRAWN), Kept
+        ):
+            code = "withdrawn"
         return (
-            Result(claim.event_id, "dropped", "no_consent", detail),
-            Outcome("dropped", "no_consent", _known(claim), decision.rule, "dropped"),
+            Result(claim.event_id, "dropped", code, detail),
+            Outcome("dropped", code, _known(claim), decision.rule, "dropped"),
         )
     event_id, entry = _entry(decision, claimed_ms, arrival)
     if len(entry.value) > MAX_RECORD_BYTES:
         why = Refused("too_long", "$", f"An event may have {MAX_RECORD_BYTES} bytes in all")
         return _refused(claim.event_id, _known(claim), why)
     admitted.append(entry)
-    code = None if claim.event_id is not None else "event_id_filled"
+    filled = None if claim.event_id is not None else "event_id_filled"
     stamp = decision.stamp
-    return Result(event_id, "accepted", code, None), _accepted(stamp.rule, stamp.kept, code or "")
+    outcome = _accepted(stamp.rule, stamp.kept, filled or "")
+    return Result(event_id, "accepted", filled, None), outcome
 
 
 @lru_cache(maxsize=512)  # there are few rules
@@ -204,7 +260,7 @@ def _day_of_minute(minute: int, zone: ZoneInfo) -> int:  # no zone changes its d
 
 def _entry(kept: Kept, claimed_ms: int, arrival: _Arrival) -> tuple[str, Entry]:
     """Encode what may be kept; give it with the event's id."""
-    receipt, source, _, received_on, _, _ = arrival
+    receipt, source, _, received_on, *_ = arrival
     event, currency_filled = with_currency(kept.event, source.currency)
     received_ms = receipt.received_ms
     flags: tuple[str, ...] = () if kept.readable else ("consent_unreadable",)

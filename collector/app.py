@@ -19,11 +19,12 @@ import structlog
 from aiohttp import web
 
 from collector import body, pressure
-from collector.admit import Admission, admit
+from collector.admit import Admission, admit, needs_consent
 from collector.answer import JSON, Answer, Headers, said
 from collector.caller import cors, receipt_of, source_of
 from collector.carried import carried_of
 from collector.connections import Bounds, Server, Words
+from collector.consent import Decisions, Logs, decode_decision
 from collector.counting import count
 from collector.decode import Claims, Unreadable, decode
 from collector.early import Early, retry_after
@@ -32,10 +33,9 @@ from collector.quota import Strangers
 from collector.runner import Runner, within_descriptors
 from collector.source import Source, Sources
 from collector.tally import Tallies
-from spine.codes import CODES
+from spine.codes import CODES, Refused
 from spine.errors import Unavailable
 from spine.failpoint import reach
-from spine.log import Appends
 from spine.metrics import Metrics
 from spine.settings import CollectorSettings
 
@@ -51,14 +51,15 @@ class Collector:
 
     def __init__(
         self,
-        log: Appends,
+        logs: Logs,
         sources: Sources,
         tallies: Tallies,
         settings: CollectorSettings,
         metrics: Metrics,
         now_ms: Callable[[], int],
     ) -> None:
-        self._log = log
+        self._log, self._control = logs
+        self._decisions = Decisions(logs)
         self._sources = sources
         self._tallies = tallies
         self._settings = settings
@@ -93,16 +94,25 @@ class Collector:
         )
 
     async def ready(self) -> None:
-        """Return unless requests have been turned away for seconds. Raises: Unavailable."""
+        """Return unless requests have been turned away for seconds, or what has been withdrawn is
+        not known. Raises: Unavailable."""
         if self._pressure.lasts:
             raise Unavailable("overloaded: requests are turned away")
+        if self._knows_too_little:
+            raise Unavailable("the control log cannot be read: events that need consent get 503")
+
+    @property
+    def _knows_too_little(self) -> bool:
+        return self._control.age_s > self._settings.withdrawals_max_age_s
 
     def application(self) -> web.Application:
         """Give the application with all routes of the public listener."""
         app = web.Application(client_max_size=self._settings.max_body_bytes)
         app.router.add_post("/v1/events", self.post_events, expect_handler=_when_it_is_read)
-        app.router.add_options("/v1/events", self.preflight)
-        app.router.add_route("*", "/v1/events", self.wrong_method)
+        app.router.add_post("/v1/consent", self.post_consent, expect_handler=_when_it_is_read)
+        for path in ("/v1/events", "/v1/consent"):
+            app.router.add_options(path, self.preflight)
+            app.router.add_route("*", path, self.wrong_method)
         # Not HEAD: who asks for the head only wants to look, and would count.
         app.router.add_route("GET", "/v1/pixel.gif", self.get_pixel)
         app.router.add_route("*", "/v1/pixel.gif", self.wrong_method)
@@ -114,7 +124,7 @@ class Collector:
         return self._counted("other", self._refusal("not_found", "events go to POST /v1/events"))
 
     async def wrong_method(self, request: web.Request) -> web.StreamResponse:
-        """Answer for every method that events cannot be sent with."""
+        """Answer for every method that nothing can be sent with."""
         allowed = "GET" if request.path == "/v1/pixel.gif" else "POST, OPTIONS"
         detail = f"send {allowed.partition(',')[0]}"
         allow = (("Allow", allowed),)
@@ -148,6 +158,10 @@ class Collector:
         answer = await self._answered(request, self._take_pixel)
         answer.instead(PIXEL, IMAGE)
         return self._counted("pixel", answer)
+
+    async def post_consent(self, request: web.Request) -> web.StreamResponse:
+        """Take a consent decision; answer when it is durable and in force here."""
+        return self._counted("consent", await self._answered(request, self._take_decision))
 
     def _counted(self, route: str, answer: Answer) -> Answer:
         self._metrics.requests.by[route, str(answer.status)] += 1
@@ -211,33 +225,65 @@ class Collector:
         wait_s = math.ceil(wait_s)
         return self._refusal(code, f"wait {wait_s} s", (("Retry-After", str(wait_s)),))
 
-    async def _take(self, request: web.Request, source: Source) -> Answer:
+    async def _body(self, request: web.Request) -> bytes | Unreadable:
         settings = self._settings
-        sent = await body.read(
+        return await body.read(
             request, settings.max_body_bytes, settings.body_timeout_s, self._pressure
         )
-        claims = decode(sent, settings.max_events) if isinstance(sent, bytes) else sent
+
+    async def _take(self, request: web.Request, source: Source) -> Answer:
+        sent = await self._body(request)
+        claims = decode(sent, self._settings.max_events) if isinstance(sent, bytes) else sent
         if isinstance(claims, Unreadable):
             return self._refusal(claims.code, claims.detail)
-        return Answer(202, said(await self._admitted(request, source, claims)), JSON)
+        admission = await self._admitted(request, source, claims)
+        if admission is None:
+            return self._consent_unknown()
+        return Answer(202, said(admission), JSON)
 
     async def _take_pixel(self, request: web.Request, source: Source) -> Answer:
         if source.channel != "browser":  # a secret has no business in an image of a page
             return self._unknown(request)
         url = request.rel_url
-        await self._admitted(request, source, claims_of(url.raw_query_string, url.query.items()))
-        return Answer(200, b"")
+        claims = claims_of(url.raw_query_string, url.query.items())
+        admission = await self._admitted(request, source, claims)
+        return Answer(200, b"") if admission is not None else self._consent_unknown()
 
-    async def _admitted(self, request: web.Request, source: Source, claims: Claims) -> Admission:
-        if source.quota:
-            source.quota.take(len(claims.events))
+    def _consent_unknown(self) -> Answer:
+        return self._refusal("consent_unknown", "send it again", (("Retry-After", "1"),))
+
+    async def _admitted(
+        self, request: web.Request, source: Source, claims: Claims
+    ) -> Admission | None:
+        """Admit, and append; nothing where consent counts that may have been withdrawn."""
         country_header = self._settings.country_header
         receipt = receipt_of(request, self._trusted, self._now_ms(), country_header)
-        admission = admit(claims, receipt, source, carried=carried_of(request))
+        carried = carried_of(request)
+        if self._knows_too_little and needs_consent(claims, receipt, source, carried):
+            return None
+        if source.quota:
+            source.quota.take(len(claims.events))
+        admission = admit(claims, receipt, source, carried, self._control.of)
         await self._append(admission)
         count(source, receipt, claims, admission, self._tallies, self._metrics)
         reach("before the answer")
         return admission
+
+    async def _take_decision(self, request: web.Request, source: Source) -> Answer:
+        sent = await self._body(request)
+        if isinstance(sent, Unreadable):
+            return self._refusal(sent.code, sent.detail)
+        decision = decode_decision(sent)
+        if isinstance(decision, Refused):
+            why = f"{decision.code}: {decision.detail} - at {decision.path}"
+            return self._refusal("bad_decision", why)
+        if source.quota:
+            source.quota.take(1)
+        receipt = receipt_of(request, self._trusted, self._now_ms())
+        await self._decisions.take(decision, receipt, source)
+        self._metrics.decisions.labels(source.site, decision.action).inc()
+        reach("before the answer to a decision")
+        return Answer(202, b'{"accepted": 1}', JSON)
 
     async def _append(self, admission: Admission) -> None:
         if not admission.admitted:

@@ -6,7 +6,8 @@ Invariants:
    denies may not be used in any. A consent object that cannot be read may be a refusal.
 2. A strip is an allow-list: what is not named is gone, whatever it is called.
 3. Whatever is kept, and by whichever rule, click ids need their own purposes.
-4. Nothing of a dropped event leaves this function but the id of the rule that dropped it.
+4. What was withdrawn is not granted, whatever the event says.
+5. Nothing of a dropped event leaves this function but the id of the rule that dropped it.
 """
 
 from bisect import bisect_right
@@ -28,6 +29,8 @@ from consent_rules.remembered import Remembered
 from consent_rules.standing import Carried, Standing, hear, standing
 from spine.event import UNDECIDED, Event
 from spine.record import Stamp
+from spine.withdrawal import NOTHING as NOT_WITHDRAWN
+from spine.withdrawal import Withdrawn
 
 _MOST_REMEMBERED_BYTES = 16 << 20
 _BYTES_BESIDE_TEXT = 2_000
@@ -73,31 +76,56 @@ class _Rulings(NamedTuple):
     by_stretch: list[Ruling | None]
 
 
-_rulings: Remembered[tuple[Rules, str, bytes, Carried], _Rulings] = Remembered(
-    _MOST_REMEMBERED_BYTES
-)
+_Key = tuple[Rules, str, bytes, Carried]
+
+_rulings: Remembered[_Key, _Rulings] = Remembered(_MOST_REMEMBERED_BYTES)
 
 
-def decide(rules: Rules, event: Event, carried: Carried, at_ms: int) -> Kept | Dropped:
+def decide(
+    rules: Rules,
+    event: Event,
+    carried: Carried,
+    at_ms: int,
+    withdrawn: Withdrawn = NOT_WITHDRAWN,
+) -> Kept | Dropped:
     """Apply the first rule that fits. Pure and total.
 
     Units: `at_ms` is when the event happened, milliseconds since 1970."""
     # To these rules all other names are alike: only lines for every event fit them.
     name = event.name if event.name in rules.names else "*"
     key = (rules, name, bytes(event.consent), carried)
+    if withdrawn is not NOT_WITHDRAWN:  # by few
+        return _apply(_ruling(key, at_ms, withdrawn), event)
     known = _rulings.find(key)  # visitors decide seldom and say it with every event
     if known is None:
         known = _remembered(key)
     stretch = bisect_right(known.changes_ms, at_ms)
     ruling = known.by_stretch[stretch]
     if ruling is None:
-        heard = heeded(rules, standing(key[2], carried, rules.signals, at_ms))
-        ruling = rule_on(rules, name, heard, rules.allowed(heard.granted, heard.denied))
-        known.by_stretch[stretch] = ruling
+        ruling = known.by_stretch[stretch] = _ruling(key, at_ms, withdrawn)
     return _apply(ruling, event)
 
 
-def _remembered(key: tuple[Rules, str, bytes, Carried]) -> _Rulings:
+def _ruling(key: _Key, at_ms: int, withdrawn: Withdrawn) -> Ruling:
+    rules, name, consent, carried = key
+    stands = heeded(rules, standing(consent, carried, rules.signals, at_ms))
+    stands = _less(stands, withdrawn, rules.purposes)
+    return rule_on(rules, name, stands, rules.allowed(stands.granted, stands.denied))
+
+
+def _less(stands: Standing, withdrawn: Withdrawn, purposes: frozenset[str]) -> Standing:
+    """Give the standing without what was withdrawn, which is denied, whatever else was said."""
+    taken = withdrawn.of(stands.granted | purposes)
+    if not taken:
+        return stands
+    return stands._replace(
+        granted=stands.granted - taken,
+        denied=stands.denied | taken,
+        signals=(*stands.signals, "withdrawal"),
+    )
+
+
+def _remembered(key: _Key) -> _Rulings:
     rules, _, consent, carried = key
     changes_ms = hear(consent, carried, rules.signals).changes_ms
     known = _Rulings(changes_ms, [None] * (len(changes_ms) + 1))

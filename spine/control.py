@@ -17,7 +17,7 @@ Invariants:
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol
 
 import structlog
@@ -29,6 +29,7 @@ from spine.withdrawal import (
     NOTHING,
     Withdrawal,
     Withdrawn,
+    decision,
     decode_withdrawal,
     encode_withdrawal,
 )
@@ -104,15 +105,25 @@ class Control:
         found = self._known.find(subject)
         return NOTHING if found is None else found.at(at_ms)
 
-    def knows(self, subject: bytes) -> bool:
-        """Say whether a subject has ever withdrawn something."""
-        return self._known.find(subject) is not None
+    async def enter(
+        self, subject: bytes, granted: Collection[str], denied: Collection[str], at_ms: int
+    ) -> None:
+        """Return when it is durable that a subject grants and denies these purposes. Raises:
+        Unavailable; then it may be there all the same, and entering it again is safe.
 
-    async def enter(self, decided: Withdrawal) -> None:
-        """Return when a withdrawal, or what lifts one, is durable. Raises: Unavailable; then it
-        may be there all the same, and entering it again is safe."""
-        known = self._known.find(bytes.fromhex(decided.subject))
-        joined = decided if known is None else known.join(decided)
+        A denial comes after every grant that is known here, also when clocks differ. A grant that
+        lifts nothing is not written: there are as many as visitors."""
+        if granted and not denied:
+            await self.current()
+        known = self._known.find(subject)
+        if known is None and not denied:
+            return
+        denied_ms = max(at_ms, known.granted_ms if known else 0)
+        decided: dict[str, tuple[int, ...]] = {}
+        decided |= dict.fromkeys(granted, (decision(at_ms, withdrawn=False),))
+        decided |= dict.fromkeys(denied, (decision(denied_ms, withdrawn=True),))
+        told = Withdrawal(subject.hex(), decided)
+        joined = told if known is None else known.join(told)
         reach("before the control append")
         await self._append(joined)
         reach("after the control append")

@@ -72,6 +72,13 @@ def spill_identity(spill: str, number: int, waiting: int) -> bytes:
     return _digest("spill", spill, str(number), str(waiting))
 
 
+def consent_identity(subject: str, received_ms: int, *decided: str) -> bytes:
+    """Name what a subject decided at a time, so that a repeated append counts once.
+
+    Shape: 16 bytes."""
+    return _digest("consent", subject, str(received_ms), *decided)
+
+
 def filled_id(site: str, body: bytes) -> str:
     """Make the event id of a body that came without one; the same body gets the same."""
     return "h-" + record_digest(site.encode() + b"\x00" + body).hex()

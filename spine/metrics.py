@@ -29,16 +29,7 @@ class Metrics:
             "Events by what the collector answered; code is empty where there was nothing to say.",
             ["site", "status", "code"],
         )
-        self.consent_decisions = self._counted(
-            "consent_decisions",
-            "Consent decisions by rule and outcome (whole, stripped, dropped).",
-            ["site", "rule", "outcome"],
-        )
-        self.consent_rules_stale = self._gauge(
-            "consent_rules_stale",
-            "1 while a rules file of the site is broken and its last good rules decide.",
-            ["site"],
-        )
+        self._count_consent()
         self.append_seconds = self._measured(
             "append_seconds", "Time until the log had the events of a request.", _LATENCY_S
         )
@@ -110,6 +101,28 @@ class Metrics:
         )
         build = self._gauge("build_info", "Always 1; the version is the label.", ["version"])
         build.labels(version).set(1)
+
+    def _count_consent(self) -> None:
+        self.consent_decisions = self._counted(
+            "consent_decisions",
+            "Consent decisions by rule and outcome (whole, stripped, dropped).",
+            ["site", "rule", "outcome"],
+        )
+        self.consent_rules_stale = self._gauge(
+            "consent_rules_stale",
+            "1 while a rules file of the site is broken and its last good rules decide.",
+            ["site"],
+        )
+        self.decisions = self._counter(
+            "decisions", "Consent decisions taken by POST /v1/consent.", ["site", "action"]
+        )
+        self.control_age_seconds = self._gauge(
+            "control_age_seconds",
+            "How long ago everything on the control log was known here; infinite before that.",
+        )
+        self.withdrawals = self._gauge(
+            "withdrawals", "Devices and users who have ever withdrawn something."
+        )
 
     def _counter(self, name: str, meaning: str, labels: Sequence[str] = ()) -> Counter:
         return Counter(f"beleg_{name}", meaning, labels, registry=self.registry)

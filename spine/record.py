@@ -12,7 +12,7 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
-from spine.digest import spill_identity, tally_identity
+from spine.digest import consent_identity, spill_identity, tally_identity
 from spine.event import KNOWN_NAMES, Event
 from spine.money import unfit
 
@@ -173,6 +173,33 @@ class SpillRecord(
     received_ms: Milliseconds
 
 
+class ConsentRecord(
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    kw_only=True,
+    tag_field="schema",
+    tag="consent.1",
+):
+    """What a device or a user of a site has decided, as told to `POST /v1/consent`.
+
+    Shape: `subject` is the digest of the id of this `kind`, the id itself is nowhere; `denied` is
+    `*` alone where everything was withdrawn. Units: `decided_ms` is the sender's clock, never after
+    `received_ms`, the collector's; both milliseconds since 1970 UTC."""
+
+    site: str
+    channel: Channel
+    kind: Literal["anonymous_id", "user_id"]
+    subject: Digest
+    action: Literal["grant", "withdraw"]
+    granted: tuple[str, ...] = ()
+    denied: tuple[str, ...] = ()
+    decided_ms: Milliseconds
+    received_ms: Milliseconds
+    text_version: str = ""
+
+
 class Unreadable(msgspec.Struct, frozen=True):
     """A value on the log that is no record for this program; its bytes go to `rejects`.
 
@@ -185,15 +212,15 @@ class Unreadable(msgspec.Struct, frozen=True):
 DAMAGED = b"damaged:"
 """Stands before bytes that were cut from a damaged spill; what follows is no record any more."""
 
-ControlRecord = TallyRecord | SpillRecord
-"""What a collector says about itself; no event."""
+ControlRecord = TallyRecord | SpillRecord | ConsentRecord
+"""No event: what a collector says about itself, and what was decided about consent."""
 
 
 _R = TypeVar("_R", EventRecord | ControlRecord, LandingRecord | ControlRecord)
 
 
 def control_identity(record: ControlRecord) -> bytes:
-    """Name what a collector said about itself, so that a repeated append counts once.
+    """Name what a control record says, so that a repeated append counts once.
 
     Shape: 16 bytes."""
     match record:
@@ -201,13 +228,16 @@ def control_identity(record: ControlRecord) -> bytes:
             return tally_identity(record.collector, record.boot, record.sequence)
         case SpillRecord():
             return spill_identity(record.spill, record.number, record.waiting)
+        case ConsentRecord():
+            decided = (record.action, *record.granted, "", *record.denied, "", record.text_version)
+            return consent_identity(record.subject, record.received_ms, *decided)
 
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(EventRecord | TallyRecord | SpillRecord)
-_landing_decoder = msgspec.json.Decoder(LandingRecord | TallyRecord | SpillRecord)
+_decoder = msgspec.json.Decoder(EventRecord | TallyRecord | SpillRecord | ConsentRecord)
+_landing_decoder = msgspec.json.Decoder(LandingRecord | TallyRecord | SpillRecord | ConsentRecord)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_SCHEMA = re.compile(rb'^\{"schema":"(event|tally|spill)\.(\d{1,9})"')
+_SCHEMA = re.compile(rb'^\{"schema":"(event|tally|spill|consent)\.(\d{1,9})"')
 
 
 def encode(record: EventRecord | EncodedEvent | ControlRecord) -> bytes:

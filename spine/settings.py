@@ -75,6 +75,13 @@ class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     unknown_keys_per_minute: Annotated[
         int, _says("Unknown keys from one network (IPv4 /24, IPv6 /48); then 429.", ge=1)
     ] = 120
+    withdrawals_max_age_s: Annotated[
+        float,
+        _says(
+            "How long the control log may be out of reach; then events that need consent get 503.",
+            gt=0,
+        ),
+    ] = 2.0
     idle_timeout_s: Annotated[
         float, _says("How long a connection stays open between requests.", gt=0)
     ] = 75.0

@@ -1,23 +1,27 @@
-"""`Withdrawal`: what somebody has taken back of a consent, and given again since.
+"""`Withdrawal`: when somebody took back a consent, and when they gave it again.
 
 It is what lies on the control log, one value for each device or user of a site. Two of the same
-subject are joined by the later time of each kind, so that order, repetition and several writers at
-once end in the same value (P6), and nothing that was withdrawn is forgotten.
+subject are joined as sets of decisions, so that order, repetition and several writers at once end
+in the same value (P6), and nothing that was withdrawn is forgotten.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
 import msgspec
 from msgspec import Meta
 
-from spine.record import Digest, Milliseconds
+from spine.record import Digest
 
 EVERYTHING = "*"
 """Stands for all purposes, those too that nobody has named yet."""
 
-_MOST_PURPOSES = 64  # of one subject: who may write for somebody must not let the value grow
+# Of one subject: whoever may write for somebody must not let the value grow.
+_MOST_PURPOSES = 64
+_MOST_DECISIONS = 16
 _FOR_EVER_MS = 1 << 62
-_decided = Annotated[tuple[Milliseconds, Milliseconds], Meta(description="withdrawn, granted")]
+# Twice the milliseconds since 1970, and one more for a withdrawal: at a tie it comes last.
+_Decision = Annotated[int, Meta(ge=0, le=2 * 4_102_444_800_000 + 1)]
 _Purpose = Annotated[str, Meta(pattern=r"^(\*|[A-Za-z0-9_.-]{1,64})\Z")]
 
 
@@ -60,40 +64,61 @@ class Withdrawal(
     tag_field="schema",
     tag="withdrawal.1",
 ):
-    """When a subject last withdrew each purpose and when it last granted it.
+    """The decisions of a subject about each purpose, in order.
 
     Shape: `subject` is the digest of an identifier (`spine.digest.identifier_id`) in hexadecimal;
-    a time of 0 is never. Units: milliseconds since 1970 UTC, of the collectors' clocks."""
+    `decided` is made by `decision`. Nobody ever grants everything."""
 
     subject: Digest
-    purposes: dict[_Purpose, _decided]
+    decided: dict[_Purpose, tuple[_Decision, ...]]
 
     def join(self, other: "Withdrawal") -> "Withdrawal":
-        """Give what both say; of one subject, in whatever order."""
-        joined = dict(self.purposes)
-        for purpose, (withdrawn_ms, granted_ms) in other.purposes.items():
-            before = joined.get(purpose, (0, 0))
-            joined[purpose] = (max(before[0], withdrawn_ms), max(before[1], granted_ms))
-        if len(joined) > _MOST_PURPOSES:  # nobody has so many: from here on it is all of them
-            joined = {EVERYTHING: (max(at_ms for at_ms, _ in joined.values()), 0)}
+        """Give what both say; of one subject, in whatever order.
+
+        Beyond a bound the oldest decisions about a purpose go, and beyond a bound of purposes
+        everything is withdrawn since the first of all decisions."""
+        joined = dict(self.decided)
+        for purpose, told in other.decided.items():
+            before = joined.get(purpose, ())
+            joined[purpose] = tuple(sorted({*before, *told}))[-_MOST_DECISIONS:]
+        if len(joined) > _MOST_PURPOSES:  # nobody has so many
+            first = min(told[0] for told in joined.values() if told)
+            joined = {EVERYTHING: (first | 1,)}
         return Withdrawal(self.subject, joined)
 
-    def at(self, at_ms: int = _FOR_EVER_MS) -> Withdrawn:
-        """Give what is withdrawn at a time, by default after all that was decided; a tie denies.
+    @property
+    def granted_ms(self) -> int:
+        """When something was granted last; 0 is never."""
+        return max(
+            (one >> 1 for told in self.decided.values() for one in told if not one & 1), default=0
+        )
 
-        Of several withdrawals of a purpose only the last one is known."""
-        all_ms = self.purposes.get(EVERYTHING, (0, 0))[0]
-        everything = 0 < all_ms <= at_ms
+    def at(self, at_ms: int = _FOR_EVER_MS) -> Withdrawn:
+        """Give what is withdrawn at a time, by default after all that was decided; a tie denies."""
+        all_of_it = self.decided.get(EVERYTHING, ())
+        everything = _denies(all_of_it, at_ms)
         purposes, again = set(), set()
-        for purpose, (withdrawn_ms, granted_ms) in self.purposes.items():
+        for purpose, told in self.decided.items():
             if purpose == EVERYTHING:
                 continue
-            since_ms = max(ms for ms in (0, all_ms, withdrawn_ms) if ms <= at_ms)
-            if since_ms and not since_ms < granted_ms <= at_ms:
+            if _denies((*all_of_it, *told), at_ms):
                 purposes.add(purpose)
             elif everything:
                 again.add(purpose)
         return Withdrawn(everything, frozenset(purposes), frozenset(again))
+
+
+def decision(at_ms: int, *, withdrawn: bool) -> int:
+    """Give a decision as `Withdrawal` has it."""
+    return at_ms << 1 | withdrawn
+
+
+def _denies(told: Sequence[int], at_ms: int) -> bool:
+    until = max((one for one in told if one >> 1 <= at_ms), default=None)
+    if until is not None:
+        return bool(until & 1)
+    # What came before the oldest that is known, is not known: where much was decided, denied.
+    return len(told) >= _MOST_DECISIONS
 
 
 _decoder = msgspec.json.Decoder(Withdrawal)

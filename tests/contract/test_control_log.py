@@ -17,7 +17,7 @@ from spine.embedded_file import prepare
 from spine.errors import Misconfigured, Unavailable
 from spine.kafka_control import KafkaControl
 from spine.kafka_topic import KafkaTopic, inspect, provide
-from spine.withdrawal import EVERYTHING, NOTHING, Withdrawal, encode_withdrawal
+from spine.withdrawal import EVERYTHING, NOTHING, Withdrawal, decision, encode_withdrawal
 from tests.kafka_broker import Broker, fresh_topic
 from tests.kafka_logs import DEADLINE_MS, admin
 
@@ -50,14 +50,16 @@ async def following(log: ControlLog) -> AsyncIterator[Control]:
         assert not ended, repr(trouble)
 
 
-def decided(name: str, **purposes: tuple[int, int]) -> Withdrawal:
-    subject = identifier_id("shop", "anonymous_id", name).hex()
-    return Withdrawal(subject, dict(purposes))
+def subject(name: str) -> bytes:
+    return identifier_id("shop", "anonymous_id", name)
 
 
-def all_of(name: str, at_ms: int) -> Withdrawal:
-    subject = identifier_id("shop", "anonymous_id", name).hex()
-    return Withdrawal(subject, {EVERYTHING: (at_ms, 0)})
+async def withdraw(control: Control, name: str, at_ms: int) -> None:
+    await control.enter(subject(name), (), (EVERYTHING,), at_ms)
+
+
+async def grant(control: Control, name: str, purpose: str, at_ms: int) -> None:
+    await control.enter(subject(name), (purpose,), (), at_ms)
 
 
 async def until(said: Callable[[], bool], within_s: float = 2.0) -> float:
@@ -70,13 +72,13 @@ async def until(said: Callable[[], bool], within_s: float = 2.0) -> float:
 
 async def test_what_is_entered_is_known_at_once_here_and_soon_elsewhere(make: Opened) -> None:
     async with following(make()) as one, following(make()) as other:
-        await one.enter(all_of("d1", 5))
+        await withdraw(one, "d1", 5)
         assert one.of("shop", "d1", None).denies("analytics")
         assert one.of("shop", "d2", "d1") == NOTHING
         assert one.of("other", "d1", None) == NOTHING
         took_s = await until(lambda: other.of("shop", "d1", "u1").denies("analytics"))
         assert took_s < 2
-        await other.enter(decided("d1", analytics=(0, 6)))
+        await grant(other, "d1", "analytics", 6)
         assert not other.of("shop", "d1", None).denies("analytics")
         await until(lambda: not one.of("shop", "d1", None).denies("analytics"))
         assert one.of("shop", "d1", None).denies("ads")
@@ -85,8 +87,8 @@ async def test_what_is_entered_is_known_at_once_here_and_soon_elsewhere(make: Op
 async def test_it_is_read_from_the_beginning_after_a_start(make: Opened) -> None:
     async with following(make()) as one:
         for number in range(450):  # more than a page
-            await one.enter(all_of(f"d{number}", 5))
-        await one.enter(decided("d7", analytics=(0, 6)))
+            await withdraw(one, f"d{number}", 5)
+        await grant(one, "d7", "analytics", 6)
     async with following(make()) as again:
         assert again.subjects == 450
         assert again.of("shop", "d449", None).denies("analytics")
@@ -97,7 +99,7 @@ async def test_it_is_read_from_the_beginning_after_a_start(make: Opened) -> None
 async def test_who_asks_for_what_is_current_knows_all_that_was_durable(make: Opened) -> None:
     async with following(make()) as one, following(make()) as other:
         for number in range(20):
-            await one.enter(all_of(f"d{number}", 5))
+            await withdraw(one, f"d{number}", 5)
             await other.current()
             assert other.of("shop", f"d{number}", None).denies("analytics")
 
@@ -107,12 +109,13 @@ async def test_what_two_wrote_at_once_is_joined_in_the_last_value(make: Opened) 
     late = make()
     async with following(make()) as one:
         await late.open()
-        await one.enter(all_of("d1", 5))
+        await withdraw(one, "d1", 5)
         # Somebody who had not heard of it.
-        ads = decided("d1", ads=(3, 4))
-        await late.append(bytes.fromhex(ads.subject), encode_withdrawal(ads))
-        wanted = all_of("d1", 5).join(ads)
-        await until(lambda: one.at(bytes.fromhex(ads.subject), 9) == wanted.at(9))
+        name = subject("d1")
+        ads = Withdrawal(name.hex(), {"ads": (decision(4, withdrawn=False),)})
+        await late.append(name, encode_withdrawal(ads))
+        wanted = Withdrawal(name.hex(), {EVERYTHING: (decision(5, withdrawn=True),)}).join(ads)
+        await until(lambda: one.at(name, 9) == wanted.at(9))
         await until_last(late, encode_withdrawal(wanted))
         assert one.of("shop", "d1", None).denies("ads")
     await late.close()
@@ -137,6 +140,31 @@ async def until_last(log: ControlLog, wanted: bytes) -> None:
     assert len(await values(log)) == before, "it is said once more, not for ever"
 
 
+async def test_a_denial_comes_after_every_grant_that_is_known_whatever_the_clock_says(
+    make: Opened,
+) -> None:
+    async with following(make()) as one:
+        await withdraw(one, "d1", 5)
+        await grant(one, "d1", "analytics", 100)
+        assert not one.of("shop", "d1", None).denies("analytics")
+        await withdraw(one, "d1", 90)
+        assert one.of("shop", "d1", None).denies("analytics")
+
+
+async def test_a_grant_that_lifts_nothing_is_not_written(make: Opened) -> None:
+    log = make()
+    async with following(make()) as one, following(make()) as other:
+        await log.open()
+        await grant(one, "d1", "analytics", 5)
+        assert await log.end() == 0
+        # What somebody else has answered a moment ago is asked for, so it is lifted.
+        await withdraw(other, "d1", 6)
+        await grant(one, "d1", "analytics", 7)
+        assert not one.of("shop", "d1", None).denies("analytics")
+        assert one.of("shop", "d1", None).denies("ads")
+    await log.close()
+
+
 async def test_a_value_of_a_newer_version_stops_who_reads_it(make: Opened) -> None:
     log = make()
     await log.open()
@@ -153,18 +181,18 @@ async def test_the_knowledge_grows_old_while_kafka_is_away_and_then_catches_up(
     broker: Broker, topic: KafkaTopic
 ) -> None:
     async with following(KafkaControl(topic)) as control:
-        await control.enter(all_of("d1", 5))
+        await withdraw(control, "d1", 5)
         assert control.age_s < 1
         await asyncio.to_thread(broker.kill)
         with pytest.raises(Unavailable):
-            await control.enter(all_of("d2", 5))
+            await withdraw(control, "d2", 5)
         with pytest.raises(Unavailable):
             await control.current()
         assert control.age_s > 2
         broker.start()
         await until(lambda: control.age_s < 1, 30)
         assert control.of("shop", "d1", None).denies("analytics")
-        await control.enter(all_of("d2", 6))
+        await withdraw(control, "d2", 6)
         assert control.of("shop", "d2", None).denies("analytics")
 
 
@@ -186,7 +214,7 @@ async def test_an_embedded_value_replaces_the_one_before(tmp_path: Path) -> None
     prepare(path)
     async with following(EmbeddedControl(path)) as control:
         for at_ms in range(1, 30):
-            await control.enter(all_of("d1", at_ms))
+            await withdraw(control, "d1", at_ms)
     with sqlite3.connect(path) as connection:
         assert connection.execute("SELECT count(), max(id) FROM control").fetchall() == [(1, 29)]
     connection.close()

@@ -11,9 +11,12 @@ import aiohttp
 import msgspec
 
 from collector.app import Collector
+from collector.consent import Logs
 from collector.source import Sources
 from collector.tally import Tallies
 from spine.codes import CODES
+from spine.control import Control
+from spine.embedded_control import EmbeddedControl
 from spine.embedded_log import EmbeddedLog
 from spine.errors import Unavailable
 from spine.log import Batch, Bounds, Entry, Log, Record, Resume
@@ -179,7 +182,10 @@ async def door(
     seam: Log = log
     public = CollectorSettings(listen="127.0.0.1:0", **settings)
     sources = Sources(sites)
-    collector = Collector(seam, sources, tallies, public, metrics, now_ms)
+    control = Control(EmbeddedControl(tmp_path / "log.sqlite"))
+    following = asyncio.create_task(control.follow())
+    await control.begin(5)
+    collector = Collector(Logs(seam, control), sources, tallies, public, metrics, now_ms)
     listener = await serve(collector.runner(0.5), "collector.listen", public.listen)
     port = int(listener.address.rpartition(":")[2])
     timeout = aiohttp.ClientTimeout(total=20)
@@ -188,6 +194,9 @@ async def door(
             yield Door(port, log, tallies, metrics, client, collector, sources)
     finally:
         await listener.close()
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        await control.close()
         await embedded.close()
 
 
