@@ -6,11 +6,12 @@ from importlib.metadata import version
 import click
 
 from beleg.commands import Say, opened_log, table
-from beleg.open_log import kafka_topic, own_log_id
+from beleg.open_log import control_log, kafka_topic, own_log_id
 from beleg.owned import owned_store
 from processors import adopt as adoption
 from processors.loop import Processor
 from processors.sites import sites_of
+from spine.control import followed
 from spine.errors import Misconfigured
 from spine.kafka_topic import members
 from spine.log import Log
@@ -78,9 +79,11 @@ async def _explain(planned: adoption.Plan, log: Log, say: Say) -> None:
 async def _read_pending(settings: Settings, store: Store, log: Log, planned: adoption.Plan) -> None:
     metrics = Metrics(version("beleg"))
     known = planned.known
-    processor = Processor(log, known.log_id, store, sites_of(settings.sites), metrics)
-    for span in await adoption.pending_now(store, log, known):
-        count = span.next_offset - span.first_offset
-        click.echo(f"partition {span.partition}: reading {count:,} records", err=True)
-        await processor.take_range(span, settings.processors.batch_records)
+    sites = sites_of(settings.sites)
+    async with followed(control_log(settings)) as control:
+        processor = Processor(log, known.log_id, store, sites, control, metrics)
+        for span in await adoption.pending_now(store, log, known):
+            count = span.next_offset - span.first_offset
+            click.echo(f"partition {span.partition}: reading {count:,} records", err=True)
+            await processor.take_range(span, settings.processors.batch_records)
     await adoption.pending_now(store, log, known)  # books what the log dropped meanwhile

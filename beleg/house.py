@@ -20,7 +20,7 @@ import structlog
 from beleg.admin import Admin, Check
 from beleg.boot import LastBoot, take_again
 from beleg.measuring import measure
-from beleg.open_log import kafka_topic, open_control, open_log, own_log_id
+from beleg.open_log import control_log, kafka_topic, open_log, own_log_id
 from beleg.seat import Seat, spill_directories, until_let_go
 from collector.app import Collector
 from collector.consent import Logs
@@ -93,7 +93,7 @@ class House:
                 await until_let_go(data_dir, self._settings.processors.drain_deadline_s)
             log = await open_log(self._settings, appends=self._role != "collect")
             self._stack.push_async_callback(log.close)
-            control = self._follow(open_control(self._settings))
+            control = self._follow(Control(control_log(self._settings)))
             if self._role != "collect":
                 self._checks.append(log.ready)
                 await self._build_processor(log, control)
@@ -206,7 +206,7 @@ class House:
         await enter_sites(store, settings.sites)
         self._checks.append(store.ready)
         self.admin.open_books(log, log_id, store)
-        processor = Processor(log, log_id, store, sites_of(settings.sites), self._metrics)
+        processor = Processor(log, log_id, store, sites_of(settings.sites), control, self._metrics)
         self._checks.append(processor.ready)
 
         async def process() -> None:

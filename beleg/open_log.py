@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from spine.control import Control
+from spine.control import ControlLog
 from spine.embedded_control import EmbeddedControl
 from spine.embedded_log import EmbeddedLog
 from spine.errors import Misconfigured, Unavailable
@@ -39,12 +39,12 @@ async def open_log(settings: Settings, *, appends: bool = True) -> EmbeddedLog |
     return kafka
 
 
-def open_control(settings: Settings) -> Control:
+def control_log(settings: Settings) -> ControlLog:
     """Give the control log that belongs to the log; the embedded one is in the log's file, which
     was opened before. Raises: Misconfigured."""
     if settings.log.url == "embedded":
-        return Control(EmbeddedControl(_file(settings)))
-    return Control(KafkaControl(kafka_topic(settings.log)))
+        return EmbeddedControl(_file(settings))
+    return KafkaControl(kafka_topic(settings.log))
 
 
 def _file(settings: Settings) -> Path:

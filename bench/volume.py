@@ -24,6 +24,8 @@ from processors.rows import Site
 from processors.sites import enter_sites
 from reports.engine import Engine, Limits, Question
 from reports.statement import Failure
+from spine.control import followed
+from spine.embedded_control import EmbeddedControl
 from spine.embedded_log import EmbeddedLog
 from spine.log import Batch, Entry, Range
 from spine.metrics import Metrics
@@ -95,14 +97,16 @@ async def _processed(store: Store, directory: Path, fresh: int) -> Cost:
     values = admitted(fresh + _WARM * _BATCH, now_ms)
     for first in range(0, len(values), _BATCH):
         await log.append([Entry(bytes(16), value) for value in values[first : first + _BATCH]])
-    processor = Processor(log, "fresh", store, {"shop": Site()}, Metrics("bench"))
     cpu_s = 0.0
-    for number, (first, end) in enumerate(pairwise(range(0, len(values) + 1, _BATCH))):
-        if number == _WARM:
-            cpu_s = time.process_time()
-        records = await log.read(0, first, _BATCH)
-        await processor.take(Batch(records, [Range(0, first, end)]))
-    await _quiet(store)
+    async with followed(EmbeddedControl(directory / "log")) as control:
+        sites = {"shop": Site()}
+        processor = Processor(log, "fresh", store, sites, control, Metrics("bench"))
+        for number, (first, end) in enumerate(pairwise(range(0, len(values) + 1, _BATCH))):
+            if number == _WARM:
+                cpu_s = time.process_time()
+            records = await log.read(0, first, _BATCH)
+            await processor.take(Batch(records, [Range(0, first, end)]))
+        await _quiet(store)
     cpu_s = time.process_time() - cpu_s
     await log.close()
     return Cost(fresh, cpu_s)

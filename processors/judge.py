@@ -6,6 +6,8 @@ Invariants:
 2. Of all copies of an identity the one at the lowest position is stored, the others are duplicates.
 3. A record seen at its own position has landed before a crash: it is stored, is not inserted again,
    and what it touches is derived again.
+4. What somebody had withdrawn when it was received, and a collector did not know yet, is erased:
+   it is neither stored nor the first of its copies.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +23,9 @@ NOBODY = bytes(16)
 
 
 Decode = Callable[[bytes], EventRecord | ControlRecord | Unreadable]
+
+Forbids = Callable[[EventRecord], bool]
+"""Says whether an event may not land, because of what was withdrawn when it was received."""
 
 
 class Seen(NamedTuple):
@@ -44,7 +49,7 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
 class Fate(msgspec.Struct, frozen=True, gc=False):
     """What became of one position of the log.
 
-    Shape: `fate` is `stored`, `duplicate`, `rejected` or `control`."""
+    Shape: `fate` is `stored`, `duplicate`, `rejected`, `erased` or `control`."""
 
     record: Record
     site: str
@@ -85,15 +90,28 @@ def _read(record: Record, content: EventRecord | ControlRecord | Unreadable) -> 
     return Reading(record, content, control_identity(content), bytes(8))
 
 
-def judge(log_id: str, readings: Sequence[Reading], seen: Mapping[bytes, Seen]) -> Verdict:
+def judge(
+    log_id: str,
+    readings: Sequence[Reading],
+    seen: Mapping[bytes, Seen],
+    forbids: Forbids = lambda _: False,
+) -> Verdict:
     """Give every record its fate.
 
     Shape: `seen` holds every identity of the batch that has landed before, and may hold more."""
     firsts: dict[bytes, Reading] = {}
     verdict = Verdict([], [], [], [])
     for reading in readings:
-        verdict.fates.append(_judge(log_id, reading, seen.get(reading.identity), firsts, verdict))
+        landed = seen.get(reading.identity)
+        if landed is None and isinstance(reading.content, EventRecord) and forbids(reading.content):
+            verdict.fates.append(_erased(reading.record, reading.content))
+        else:
+            verdict.fates.append(_judge(log_id, reading, landed, firsts, verdict))
     return verdict
+
+
+def _erased(record: Record, content: EventRecord) -> Fate:
+    return Fate(record, content.site, content.received_ms, NOBODY, "erased", "withdrawn_before")
 
 
 def _judge(

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -17,6 +18,8 @@ from processors import ledger
 from processors.derive import Touched, derive, touched
 from processors.judge import Seen, Verdict, judge, read
 from processors.rows import Site, tables
+from processors.withdrawn import forbids
+from spine.control import Control
 from spine.errors import Unavailable
 from spine.failpoint import reach
 from spine.log import Batch, Log, Range
@@ -37,12 +40,19 @@ class Processor:
     """Turns the log into rows, batch by batch, until it is told to finish."""
 
     def __init__(
-        self, log: Log, log_id: str, store: Store, sites: Mapping[str, Site], metrics: Metrics
+        self,
+        log: Log,
+        log_id: str,
+        store: Store,
+        sites: Mapping[str, Site],
+        control: Control,
+        metrics: Metrics,
     ) -> None:
         self._log = log
         self._log_id = log_id
         self._store = store
         self._sites = sites
+        self._control = control
         self._metrics = metrics
         self._in_batch = asyncio.Lock()
         self._setback: _Setback | None = None
@@ -118,8 +128,10 @@ class Processor:
             raise Unavailable("the store was put back to an earlier state: asking it where to read")
         # What takes long in Python is done in a thread, so that a collector beside it goes on.
         readings = await asyncio.to_thread(read, batch.records)
+        await self._control.current()  # all that was withdrawn before, wherever it was told
         known = await seen(self._store, {reading.identity for reading in readings})
-        verdict = await asyncio.to_thread(judge, self._log_id, readings, known)
+        forbidden = partial(forbids, self._control)
+        verdict = await asyncio.to_thread(judge, self._log_id, readings, known, forbidden)
         await land(self._store, self._log_id, verdict, self._sites, self._metrics)
         keys = await asyncio.to_thread(touched, verdict.touched)
         self._token = await derive(self._store, keys)
@@ -176,5 +188,6 @@ def _tell(batch: Batch, verdict: Verdict, keys: Touched, took_s: float, metrics:
         stored=len(verdict.fresh),
         landed_before=len(verdict.landed),
         rejected=len(verdict.rejected),
+        erased=sum(fate.fate == "erased" for fate in verdict.fates),
         took_ms=round(took_s * 1000),
     )

@@ -6,16 +6,18 @@ The same code stands in the answer, in the metric label, in `tallies`, `rejects`
 
 from typing import Literal, NamedTuple
 
-Kind = Literal["accepted", "refused", "dropped", "rejected", "duplicate", "request", "flag"]
+Kind = Literal[
+    "accepted", "refused", "dropped", "rejected", "duplicate", "erased", "request", "flag"
+]
 
 
 class Code(NamedTuple):
     """A stable word for one outcome.
 
     Shape: `kind` says where it appears: an event's result (`accepted`, `refused`, `dropped`), a
-    record's fate on the log (`rejected`, `duplicate`), the answer to a whole request (`request`)
-    or a mark on a stored event (`flag`). `http_status` is the status of the answer, if there is
-    one.
+    record's fate on the log (`rejected`, `duplicate`, `erased`), the answer to a whole request
+    (`request`) or a mark on a stored event (`flag`). `http_status` is the status of the answer, if
+    there is one.
     """
 
     name: str
@@ -88,6 +90,12 @@ _TABLE = (
     Code("unknown_schema", "rejected", None, "The record was written by a newer version."),
     Code("duplicate_copy", "duplicate", None, "The same event was on the log before."),
     Code("duplicate_conflict", "duplicate", None, "The same identity came with another body."),
+    Code(
+        "withdrawn_before",
+        "erased",
+        None,
+        "Consent had been withdrawn when the event was received; the collector did not know yet.",
+    ),
     Code("time_clamped", "flag", None, "The event claimed a time after it was received."),
     Code("currency_filled", "flag", None, "An amount came without a currency; the site's stands."),
     Code("consent_unreadable", "flag", None, "The consent object was unreadable: undecided."),

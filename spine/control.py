@@ -17,7 +17,7 @@ Invariants:
 import asyncio
 import contextlib
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import NamedTuple, Protocol
 
 import structlog
@@ -199,3 +199,17 @@ class Control:
 
     async def _append(self, known: Withdrawal) -> None:
         await self._log.append(bytes.fromhex(known.subject), encode_withdrawal(known))
+
+
+@contextlib.asynccontextmanager
+async def followed(log: ControlLog) -> AsyncIterator[Control]:
+    """Give what is known of a control log, read to its end if that is quick, and follow it."""
+    control = Control(log)
+    following = asyncio.create_task(control.follow())
+    try:
+        await control.begin(_CURRENT_WITHIN_S)
+        yield control
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        await control.close()

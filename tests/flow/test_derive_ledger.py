@@ -14,6 +14,8 @@ from processors.judge import Fate
 from processors.ledger import positions, resume
 from processors.logs import register
 from processors.loop import Processor
+from spine.control import followed
+from spine.embedded_control import EmbeddedControl
 from spine.embedded_log import EmbeddedLog
 from spine.errors import Misconfigured
 from spine.log import Bounds, Entry, Record
@@ -69,14 +71,15 @@ async def append(log: EmbeddedLog, happenings: Sequence[Happening]) -> None:
 
 async def read_all(store: Store, log: EmbeddedLog, log_id: str) -> None:
     """Let a processor work until it has nothing left to do."""
-    processor = Processor(log, log_id, store, {}, Metrics("test"))
-    running = asyncio.create_task(processor.run())
-    end = (await log.bounds())[0].end
-    while (await positions(store, log_id, [0]))[0].offset < end:
-        await asyncio.wait([running], timeout=0.05)
-        if running.done():
-            running.result()
-    await processor.finish(running)
+    async with followed(EmbeddedControl(log._path)) as control:
+        processor = Processor(log, log_id, store, {}, control, Metrics("test"))
+        running = asyncio.create_task(processor.run())
+        end = (await log.bounds())[0].end
+        while (await positions(store, log_id, [0]))[0].offset < end:
+            await asyncio.wait([running], timeout=0.05)
+            if running.done():
+                running.result()
+        await processor.finish(running)
 
 
 async def shown(

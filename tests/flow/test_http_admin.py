@@ -154,7 +154,9 @@ async def test_an_event_is_found_by_its_id_whatever_is_in_it(tmp_path: Path) -> 
             event = {"name": "search", "event_id": ODD_ID, "consent": CONSENT}
             await front.post(event, "bk_shop_browser")
             await front.post(event, "bk_shop_browser")
-            processor = Processor(front.log, log_id, store, {}, front.metrics)
+            processor = Processor(
+                front.log, log_id, store, {}, front.collector._control, front.metrics
+            )
             running = asyncio.create_task(processor.run())
             async with admin_of(front, store, log_id) as asked:
                 where = f"/events/{quote(ODD_ID, safe='')}"

@@ -35,6 +35,32 @@ def on_a_log(found: Sequence[bytes], first: int = 0) -> list[Record]:
 logs = st.lists(values, max_size=20).map(on_a_log)
 
 
+@given(logs, st.sets(st.sampled_from(["e0", "e1", "e2"])))
+def test_what_is_forbidden_is_erased_and_stands_in_nobodys_way(
+    batch: list[Record], forbidden: set[str]
+) -> None:
+    """Only what has not landed: the fate of what has is known."""
+    readings = read(batch)
+    verdict = judge("log", readings, {}, lambda event: event.event_id in forbidden)
+    kept = [
+        reading.record
+        for reading in readings
+        if not (isinstance(reading.content, EventRecord) and reading.content.event_id in forbidden)
+    ]
+    erased = [fate for fate in verdict.fates if fate.fate == "erased"]
+    assert len(erased) == len(batch) - len(kept)
+    assert {fate.identity for fate in erased} <= {NOBODY}
+    others = [fate for fate in verdict.fates if fate.fate != "erased"]
+    assert others == judge("log", read(kept), {}).fates
+    landed = {
+        reading.identity: Seen("log", 0, reading.record.offset, reading.body)
+        for reading in reversed(readings)
+        if isinstance(reading.content, EventRecord)
+    }
+    again = judge("log", readings, landed, lambda event: event.event_id in forbidden)
+    assert not [fate for fate in again.fates if fate.fate == "erased"]
+
+
 @given(logs)
 def test_every_record_has_exactly_one_fate(batch: list[Record]) -> None:
     verdict = judge("log", read(batch), {})

@@ -1,0 +1,138 @@
+"""What a collector took before it knew of a withdrawal: it never lands, and the ledger balances."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from uuid import uuid4
+
+import msgspec
+import pytest
+
+from processors import logs
+from processors.balance import balance
+from processors.loop import Processor
+from spine.control import Control, followed
+from spine.digest import identifier_id
+from spine.embedded_control import EmbeddedControl
+from spine.embedded_log import EmbeddedLog
+from spine.log import Entry
+from spine.metrics import Metrics
+from spine.record import EventRecord, encode
+from spine.store import Store
+from spine.withdrawal import EVERYTHING
+from tests.clickhouse_server import Server
+from tests.flow.derived import own_store
+from tests.flow.happenings import Happening, record
+
+T_MS = 1_711_756_800_000
+
+
+@pytest.fixture
+async def log(tmp_path: Path) -> AsyncIterator[EmbeddedLog]:
+    opened = await EmbeddedLog.open(
+        tmp_path / "log.sqlite",
+        batch_records=5,
+        batch_wait_ms=20,
+        max_bytes=1 << 30,
+        retention_s=3600,
+    )
+    yield opened
+    await opened.close()
+
+
+def taken(
+    event_id: str, at_ms: int, device: str | None, user: str | None = None, **stamp: object
+) -> EventRecord:
+    told = record(Happening("shop", "page_view", event_id, at_ms, "browser", device, user))
+    granted = {"purposes": ("analytics",), **stamp}
+    return msgspec.structs.replace(told, stamp=msgspec.structs.replace(told.stamp, **granted))
+
+
+async def append(log: EmbeddedLog, records: Sequence[EventRecord]) -> None:
+    await log.append([Entry(bytes(16), encode(one)) for one in records])
+
+
+async def work(store: Store, log: EmbeddedLog, log_id: str, control: Control) -> dict[str, int]:
+    """Let a processor work until it has nothing left to do; give the fates."""
+    processor = Processor(log, log_id, store, {}, control, Metrics("test"))
+    running = asyncio.create_task(processor.run())
+    async with asyncio.timeout(60):
+        while True:
+            (one,) = await balance(store, log_id, await log.bounds())
+            if one.pending == 0:
+                break
+            await asyncio.sleep(0.05)
+            if running.done():
+                running.result()
+    await processor.finish(running)
+    assert one.unbalanced is None
+    return {fate: count for fate, count in one.fates.items() if count}
+
+
+async def test_it_is_erased_and_everything_before_and_after_is_not(
+    log: EmbeddedLog, clickhouse_server: Server
+) -> None:
+    async with (
+        own_store(clickhouse_server) as store,
+        followed(EmbeddedControl(log._path)) as control,
+    ):
+        log_id = await logs.register(store, log, uuid4().hex[:16])
+        device = identifier_id("shop", "anonymous_id", "d1")
+        await control.enter(device, (), (EVERYTHING,), T_MS + 10)
+        await control.enter(device, ("analytics",), (), T_MS + 20)
+        user = identifier_id("shop", "user_id", "u1")
+        await control.enter(user, (), ("analytics",), T_MS + 10)
+        await append(
+            log,
+            [
+                taken("before", T_MS + 9, "d1"),
+                taken("tie", T_MS + 10, "d1"),
+                taken("between", T_MS + 15, "d1"),
+                taken("tie of the grant", T_MS + 20, "d1"),
+                taken("after", T_MS + 21, "d1"),
+                taken("other device", T_MS + 15, "d2"),
+                taken("other purpose", T_MS + 15, "d3", "u1", purposes=("crm_matching",)),
+                taken("user", T_MS + 15, "d3", "u1"),
+                taken("user alone", T_MS + 15, None, "u1"),
+                taken("stripped", T_MS + 15, None, purposes=(), kept="stripped"),
+            ],
+        )
+        # A copy that was received before does not fall with the one that comes first on the log.
+        await append(log, [taken("copy", T_MS + 15, "d1"), taken("copy", T_MS + 8, "d1")])
+        fates = await work(store, log, log_id, control)
+        assert fates == {"stored": 7, "erased": 5}
+        events = await store.select("SELECT event_id FROM events FINAL ORDER BY event_id")
+        assert [row[0] for row in events] == [
+            "after", "before", "copy", "other device", "other purpose", "stripped",
+            "tie of the grant",
+        ]  # fmt: skip
+        for table in ("events", "visitor_facts", "seen", "identity_edges"):
+            rows = await store.select(
+                f"SELECT count() FROM {table} WHERE hex(identity) IN ("
+                f"'{taken('between', 0, 'd1').identity.upper()}',"
+                f"'{taken('user', 0, 'd3').identity.upper()}')"
+            )
+            assert rows == [(0,)], table
+        codes = await store.select(
+            "SELECT code, count(), countIf(identity = toFixedString('', 16)) FROM fates FINAL"
+            " WHERE fate = 'erased' GROUP BY code"
+        )
+        assert codes == [("withdrawn_before", 5, 5)]
+
+
+async def test_a_processor_knows_what_was_durable_before_its_batch(
+    log: EmbeddedLog, clickhouse_server: Server
+) -> None:
+    """Whoever wrote the withdrawal: here another one on the same file, a moment before."""
+    async with (
+        own_store(clickhouse_server) as store,
+        followed(EmbeddedControl(log._path)) as control,
+        followed(EmbeddedControl(log._path)) as other,
+    ):
+        log_id = await logs.register(store, log, uuid4().hex[:16])
+        for number in range(8):
+            name = f"d{number}"
+            await other.enter(identifier_id("shop", "anonymous_id", name), (), ("*",), T_MS)
+            await append(log, [taken(f"e{number}", T_MS + 1, name)])
+            await work(store, log, log_id, control)
+        assert await store.select("SELECT count() FROM events") == [(0,)]
