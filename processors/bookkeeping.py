@@ -1,11 +1,11 @@
 """Records → the columns that say what became of them: fates, identities, rejects, tallies,
-spills. Pure."""
+spills, decisions. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from processors.judge import Fate, Reading
-from spine.record import SpillRecord, TallyRecord
+from spine.record import ConsentRecord, SpillRecord, TallyRecord
 
 Columns = Mapping[str, Sequence[Any]]
 
@@ -67,6 +67,28 @@ def tally_columns(readings: Iterable[Reading]) -> Columns:
         "code": [row.code for _, row in rows],
         "name": [row.name for _, row in rows],
         "count": [row.count for _, row in rows],
+    }
+
+
+def decision_columns(readings: Iterable[Reading]) -> Columns:
+    """One row per decision about consent."""
+    decided = [
+        (reading.identity, reading.content)
+        for reading in readings
+        if isinstance(reading.content, ConsentRecord)
+    ]
+    return {
+        "site": [one.site for _, one in decided],
+        "subject": [bytes.fromhex(one.subject) for _, one in decided],
+        "kind": [one.kind for _, one in decided],
+        "received_at": [one.received_ms for _, one in decided],
+        "identity": [identity for identity, _ in decided],
+        "decided_at": [one.decided_ms for _, one in decided],
+        "action": [one.action for _, one in decided],
+        "granted": [one.granted for _, one in decided],
+        "denied": [one.denied for _, one in decided],
+        "text_version": [one.text_version for _, one in decided],
+        "channel": [one.channel for _, one in decided],
     }
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from processors.bookkeeping import (
     Columns,
+    decision_columns,
     fate_columns,
     reject_columns,
     seen_columns,
@@ -94,6 +95,7 @@ def tables(
         ("identity_edges", edge_columns(events)),
         ("tallies", tally_columns(verdict.fresh)),
         ("spills", spill_columns(verdict.fresh)),
+        ("consent_log", decision_columns(verdict.fresh)),
         ("rejects", reject_columns(log_id, verdict.rejected)),
         ("seen", seen_columns(log_id, verdict.fresh)),
         ("fates", fate_columns(log_id, verdict.fates)),

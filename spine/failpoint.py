@@ -39,6 +39,7 @@ FAIL_POINTS = (
     "before identity_edges",
     "before tallies",
     "before spills",
+    "before consent_log",
     "before rejects",
     "before seen",
     "before fates",
