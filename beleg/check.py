@@ -18,7 +18,8 @@ async def check(settings: Settings, say: Say) -> int:
     _check_sites(settings.sites, say)
     data_dir = Path(settings.data_dir)
     if settings.log.url != "embedded":
-        for risk in await inspect(kafka_topic(settings.log)):
+        topic = kafka_topic(settings.log)
+        for risk in (*await inspect(topic), *await inspect(topic.control)):
             say(f"warning: {risk}")
     elif not (data_dir / "log.sqlite").exists():
         say(f"data_dir: {data_dir} has no data yet; `beleg run` makes it")

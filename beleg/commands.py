@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 import click
 
-from beleg.open_log import open_log, own_log_id
+from beleg.open_log import kafka_topic, open_log, own_log_id
 from beleg.parcel import bounded_lines
 from beleg.rebuild import rebuild_all
 from beleg.send import Progress, SendOptions, Summary, send
@@ -24,6 +24,7 @@ from processors.sites import enter_sites
 from spine.embedded_log import EmbeddedLog
 from spine.errors import Misconfigured
 from spine.kafka_log import KafkaLog
+from spine.kafka_topic import provide
 from spine.runtime import held, locked
 from spine.settings import Settings
 from spine.store import Store
@@ -80,6 +81,8 @@ async def migrate(settings: Settings, say: Say) -> None:
             async with opened_log(settings, appends=True) as log:
                 log_id = await register(store, log, own_log_id(log))
                 say(f"log {log_id} is {log.name} with {log.partitions} partition(s)")
+            if settings.log.url != "embedded":
+                await provide(kafka_topic(settings.log).control)
             await enter_sites(store, settings.sites)
             if await is_due(store):
                 say("derived rows are of an older version; processors may start meanwhile")
