@@ -30,6 +30,12 @@ _KAFKA_ONLY = {"before the Kafka send", "inside the Kafka send", "after the Kafk
 _WHILE_KAFKA_IS_AWAY = {point for point in FAIL_POINTS if "spill's" in point or "drain's" in point}
 _COMMANDS = {"before the replay's append", "after the replay's append"}
 _TALLIES = {"before the tally", "after the tally"}
+DECISIONS = {
+    "before the control append", "before the control commit", "after the control append",
+    "before the decision's append", "after the decision's append",
+    "before the answer to a decision",
+}  # fmt: skip
+"""Reached while a decision about consent is taken: `test_decisions.py` gets there."""
 _COLLECTING = _KAFKA_ONLY | _TALLIES | {"before the answer"}
 
 
@@ -44,7 +50,7 @@ class Fault(NamedTuple):
 
 def points(mode: str) -> list[str]:
     """Give the fail points that processes of a mode get to, whatever the weather."""
-    left_out = _COMMANDS | _WHILE_KAFKA_IS_AWAY
+    left_out = _COMMANDS | _WHILE_KAFKA_IS_AWAY | DECISIONS
     left_out |= _KAFKA_ONLY if mode == "embedded" else _EMBEDDED_ONLY
     return [point for point in FAIL_POINTS if point not in left_out]
 

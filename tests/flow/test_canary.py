@@ -195,7 +195,12 @@ async def test_no_canary_is_found_in_a_spill(kafka_broker: Broker, tmp_path: Pat
     events += [clicked_event(canaries, number) for number in range(40)]
     body = json.dumps({"events": events}).encode()
     bearer = {"Authorization": f"Bearer {SERVER_KEY}", "Content-Type": "application/json"}
-    with kafka_house(tmp_path, kafka_broker, "log.spill_after_ms = 300", ("collect",)) as house:
+    with kafka_house(
+        tmp_path,
+        kafka_broker,
+        "log.spill_after_ms = 300\ncollector.withdrawals_max_age_s = 3600",
+        ("collect",),
+    ) as house:
         await asyncio.to_thread(kafka_broker.kill)
         try:
             assert await post(house, body, **bearer) == 202

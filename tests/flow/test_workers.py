@@ -23,7 +23,10 @@ from tests.flow.test_start import beleg, refused
 from tests.kafka_broker import Broker, fresh_topic
 
 __all__ = ["broker"]  # the fixture
-_TWO = "collector.workers = 2\nlog.append_deadline_ms = 2000\nlog.spill_after_ms = 300"
+_TWO = """collector.workers = 2
+collector.withdrawals_max_age_s = 3600
+log.append_deadline_ms = 2000
+log.spill_after_ms = 300"""
 _TOKEN = "t0ken_of_the_operator"
 _SENDERS = 6
 
