@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from spine.control import Page
 from spine.errors import Unavailable
 from spine.kafka_append import KafkaAppender
-from spine.kafka_read import start_consumer, stop_consumer
+from spine.kafka_consumer import start_consumer, stop_consumer
 from spine.kafka_topic import KafkaTopic, provide
 from spine.log import Entry
 

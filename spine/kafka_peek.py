@@ -7,7 +7,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from spine.errors import Unavailable
-from spine.kafka_read import kafka_record, start_consumer, stop_consumer
+from spine.kafka_consumer import start_consumer, stop_consumer
+from spine.kafka_read import kafka_record
 from spine.kafka_topic import KafkaTopic
 from spine.log import Bounds, Record
 
