@@ -93,12 +93,13 @@ class House:
                 await until_let_go(data_dir, self._settings.processors.drain_deadline_s)
             log = await open_log(self._settings, appends=self._role != "collect")
             self._stack.push_async_callback(log.close)
+            appends = log if self._role == "process" else await self._spilling(log)
             control = self._follow(Control(control_log(self._settings)))
             if self._role != "collect":
                 self._checks.append(log.ready)
                 await self._build_processor(log, control)
             if self._role != "process":
-                await self._build_collector(await self._spilling(log), control)
+                await self._build_collector(appends, control)
             if self._seat is None:
                 await self._build_admin()
                 tell(lock, {**self.addresses, "ticket": self._ticket})

@@ -45,8 +45,13 @@ async def start_consumer(topic: KafkaTopic, group: str | None) -> AIOKafkaConsum
 
 async def stop_consumer(consumer: AIOKafkaConsumer, topic: KafkaTopic) -> None:
     """Return when the consumer has left its group, or has had its time to."""
+    # In a task of its own: a fetch that aiokafka cancels while it waits to try again hands that on,
+    # and it would look as if somebody had cancelled us.
+    stopping = asyncio.create_task(consumer.stop())
     try:
-        async with asyncio.timeout(topic.deadline_s):
-            await consumer.stop()
-    except (TimeoutError, KafkaError) as error:
-        _logger.warning("kafka_consumer_did_not_stop", topic=topic.name, why=repr(error))
+        await asyncio.wait([stopping], timeout=topic.deadline_s)
+    finally:
+        stopping.cancel()
+    ended: list[object] = await asyncio.gather(stopping, return_exceptions=True)
+    if ended != [None]:
+        _logger.warning("kafka_consumer_did_not_stop", topic=topic.name, why=repr(ended[0]))
