@@ -169,4 +169,4 @@ async def test_rejected_records_land_once_when_an_older_processor_is_mended(
     }
     (stripped,) = [value for value in again_on_log if b'"site":"club"' in value]
     assert CANARY.encode() not in stripped
-    assert b'"version":"stricter-' in stripped
+    assert b'"version":"club@stricter-' in stripped
