@@ -5,16 +5,16 @@ Pure, and the heart of the collector: nothing that is not returned from here rea
 
 import os
 from collections.abc import Callable
-from datetime import UTC, date, datetime
 from functools import lru_cache
-from typing import Literal, NamedTuple
-from zoneinfo import ZoneInfo
+from typing import NamedTuple
 
 import msgspec
 
+from collector.admission import Admission, Outcome, Result
 from collector.decode import Claims
 from collector.observe import Receipt, truncated
 from collector.source import Source
+from collector.times import day_of, milliseconds
 from consent_rules.decide import Dropped, Kept, decide
 from consent_rules.regime import Rules
 from consent_rules.standing import NOTHING, Carried
@@ -31,48 +31,7 @@ BROWSER_MAX_AGE_MS = 7 * 86_400_000
 SERVER_MAX_AGE_MS = 3_653 * 86_400_000
 SERVER_CLOCK_LEEWAY_MS = 300_000
 MAX_RECORD_BYTES = 262_144
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_EPOCH_ON = date(1970, 1, 1)
 _encoder = msgspec.json.Encoder()
-
-
-class Outcome(NamedTuple):
-    """How an event fared, for counting.
-
-    Shape: `name` is a known name, `(custom)` or `(unreadable)`, and empty for what was accepted;
-    `rule` and `kept` are empty where no consent rule was asked."""
-
-    status: Literal["accepted", "refused", "dropped"]
-    code: str
-    name: str
-    rule: str = ""
-    kept: str = ""
-
-
-class Result(msgspec.Struct, gc=False):
-    """What is answered about one event."""
-
-    event_id: str | None
-    status: str
-    code: str | None
-    detail: str | None
-
-
-class Admission(NamedTuple):
-    """The answer to a request, in request order, and what must be durable before it is given.
-
-    Shape: an outcome stands beside each result."""
-
-    results: list[Result]
-    outcomes: list[Outcome]
-    admitted: list[Entry]
-
-    @property
-    def size_bytes(self) -> int:
-        """How many bytes go to the log."""
-        if len(self.admitted) == 1:  # as with every single event
-            return len(self.admitted[0].value)
-        return sum([len(value) for _, value in self.admitted])
 
 
 Asked = Callable[[str, str | None, str | None], Withdrawn]
@@ -240,22 +199,6 @@ def _claimed_ms(event: Event, arrival: _Arrival) -> int | Refused:
         days = max_age_ms // 86_400_000
         return Refused("too_old", "$.occurred_at", f"This key may go back {days} days")
     return claimed_ms
-
-
-def milliseconds(instant: datetime) -> int:
-    """Give milliseconds since 1970 UTC."""
-    since = instant - _EPOCH
-    return since.days * 86_400_000 + since.seconds * 1000 + since.microseconds // 1000
-
-
-def day_of(received_ms: int, source: Source) -> int:
-    """Give the day of an instant in the site's time zone, in days since 1970."""
-    return _day_of_minute(received_ms // 60_000, source.zone)
-
-
-@lru_cache(maxsize=64)
-def _day_of_minute(minute: int, zone: ZoneInfo) -> int:  # no zone changes its day within a minute
-    return (datetime.fromtimestamp(minute * 60, zone).date() - _EPOCH_ON).days
 
 
 def _entry(kept: Kept, claimed_ms: int, arrival: _Arrival) -> tuple[str, Entry]:

@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import HttpVersion, HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
 
-from collector.admit import Admission, Result
+from collector.admission import Admission, Result
 
 _encoder = msgspec.json.Encoder()
 

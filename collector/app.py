@@ -19,7 +19,8 @@ import structlog
 from aiohttp import web
 
 from collector import body, pressure
-from collector.admit import Admission, admit, needs_consent
+from collector.admission import Admission
+from collector.admit import admit, needs_consent
 from collector.answer import JSON, Answer, Headers, said
 from collector.caller import cors, receipt_of, source_of
 from collector.carried import carried_of

@@ -12,10 +12,10 @@ from typing import Annotated, Literal, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from collector.admit import milliseconds
 from collector.decode import refusal
 from collector.observe import Receipt
 from collector.source import Source
+from collector.times import milliseconds
 from spine.codes import Refused
 from spine.control import Control
 from spine.digest import identifier_id

@@ -2,11 +2,12 @@
 
 from collections import Counter
 
-from collector.admit import Admission, day_of
+from collector.admission import Admission
 from collector.decode import Claims
 from collector.observe import Receipt
 from collector.source import Source
 from collector.tally import Tallies
+from collector.times import day_of
 from spine.metrics import Metrics
 
 

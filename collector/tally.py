@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from collector.admit import Outcome
+from collector.admission import Outcome
 from spine.errors import Unavailable
 from spine.failpoint import reach
 from spine.log import Appends, Entry

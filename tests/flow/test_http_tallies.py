@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.admit import Outcome
+from collector.admission import Outcome
 from collector.tally import Tallies, flush_for_ever
 from processors.judge import judge, read
 from spine.errors import Unavailable

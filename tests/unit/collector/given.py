@@ -5,7 +5,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from collector.admit import Admission, admit
+from collector.admission import Admission
+from collector.admit import admit
 from collector.decode import Claims, decode
 from collector.observe import Receipt
 from collector.source import Source

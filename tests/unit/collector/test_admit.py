@@ -6,8 +6,10 @@ from uuid import UUID
 
 import pytest
 
-from collector.admit import MAX_RECORD_BYTES, Admission, admit, day_of, milliseconds, uuid7
+from collector.admission import Admission
+from collector.admit import MAX_RECORD_BYTES, admit, uuid7
 from collector.observe import Receipt
+from collector.times import day_of, milliseconds
 from spine.record import Channel
 from tests.unit.collector.given import (
     ANALYTICS,

@@ -1,0 +1,46 @@
+"""The answer to a request as `admit` gives it: a result for each event, and what goes to the log."""
+
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from spine.log import Entry
+
+
+class Outcome(NamedTuple):
+    """How an event fared, for counting.
+
+    Shape: `name` is a known name, `(custom)` or `(unreadable)`, and empty for what was accepted;
+    `rule` and `kept` are empty where no consent rule was asked."""
+
+    status: Literal["accepted", "refused", "dropped"]
+    code: str
+    name: str
+    rule: str = ""
+    kept: str = ""
+
+
+class Result(msgspec.Struct, gc=False):
+    """What is answered about one event."""
+
+    event_id: str | None
+    status: str
+    code: str | None
+    detail: str | None
+
+
+class Admission(NamedTuple):
+    """The answer to a request, in request order, and what must be durable before it is given.
+
+    Shape: an outcome stands beside each result."""
+
+    results: list[Result]
+    outcomes: list[Outcome]
+    admitted: list[Entry]
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes go to the log."""
+        if len(self.admitted) == 1:  # as with every single event
+            return len(self.admitted[0].value)
+        return sum([len(value) for _, value in self.admitted])
