@@ -4,19 +4,14 @@ The event comes from the types that decode it, refusals from the table of codes,
 its own type. `docs/openapi.json` is this, written by `make docs`; the admin listener serves it.
 """
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from importlib.metadata import version
-from typing import Any, get_type_hints
 
 import msgspec
 
-from collector.consent import Decision
-from processors.balance import Balance
+from beleg.openapi_schemas import Part, ref, schemas
 from spine.codes import CODES, Code
-from spine.event import ConsentClaim, Event, Instant
 
-Part = dict[str, Any]
-_REF = "#/components/schemas/{name}"
 _ELSEWHERE = frozenset({"unknown_token", "not_found", "method_not_allowed"})
 _KEYS: list[Part] = [{"bearer_key": []}, {"query_key": []}]
 _TOKEN: list[Part] = [{}, {"admin_token": []}]
@@ -36,7 +31,7 @@ def description() -> bytes:
             },
             "paths": {**_public(), **_admin()},
             "components": {
-                "schemas": _schemas(),
+                "schemas": schemas(),
                 "headers": {"retry_after": {"schema": {"type": "integer", "minimum": 1}}},
                 "securitySchemes": _security(),
             },
@@ -147,7 +142,7 @@ def _post_consent() -> Part:
 
 
 def _body(schema: str, says: str) -> Part:
-    content = {kind: {"schema": _ref(schema)} for kind in (_JSON, "text/plain")}
+    content = {kind: {"schema": ref(schema)} for kind in (_JSON, "text/plain")}
     return {"required": True, "description": says, "content": content}
 
 
@@ -164,7 +159,7 @@ def _refusal(codes: Sequence[Code]) -> Part:
     says = " ".join(f"`{code.name}`: {code.meaning}" for code in codes)
     answer: Part = {
         "description": says,
-        "content": {_JSON: {"schema": {"allOf": [_ref("Refusal"), known]}}},
+        "content": {_JSON: {"schema": {"allOf": [ref("Refusal"), known]}}},
     }
     if any(code.http_status == 503 for code in codes):
         answer["headers"] = {"Retry-After": {"$ref": "#/components/headers/retry_after"}}
@@ -210,110 +205,8 @@ def _get(summary: str, responses: Part, security: Sequence[Part] = _TOKEN) -> Pa
     return {"get": {"summary": summary, "security": security, "responses": responses}}
 
 
-def _schemas() -> Part:
-    event = msgspec.defstruct("Event", list(_fields(Event)), forbid_unknown_fields=True)
-    _, named = msgspec.json.schema_components([event, Decision], ref_template=_REF)
-    of_events: Part = {"type": "array", "items": _ref("Event"), "maxItems": 5_000}
-    batch = {"events": of_events, "sent_at": msgspec.json.schema(Instant | None)}
-    shown: Part = {
-        "EventOrBatch": {"anyOf": [_ref("Event"), _ref("Batch")]},
-        "Batch": _object(batch, ["events"]),
-        "Results": _object(
-            {
-                "accepted": {"type": "integer", "minimum": 0},
-                "results": {"type": "array", "items": _ref("Result")},
-            }
-        ),
-        "Result": _result(),
-        "Taken": _object({"accepted": {"const": 1}}),
-        "Refusal": _texts("code", "meaning", "detail") | {"additionalProperties": False},
-        "Trouble": _texts("trouble"),
-        "Ledger": _object(
-            {
-                "log_id": {"type": "string"},
-                "holds": {"type": "boolean"},
-                "partitions": {"type": "array", "items": _balance()},
-            }
-        ),
-        "Paths": _object(
-            {
-                "events": {"type": "array", "items": _texts("event_id", "site", "name")},
-                "rejected": {"type": "array", "items": _texts("log_id", "code", "detail")},
-            }
-        ),
-    }
-    plain: Part = _plain({**named, **shown})
-    return plain
-
-
-def _fields(struct: type[msgspec.Struct]) -> Any:
-    hints = get_type_hints(struct, include_extras=True)
-    for field in msgspec.structs.fields(struct):
-        if hints[field.name] is msgspec.Raw:  # decoded later, where unreadable means undecided
-            yield field.encode_name, ConsentClaim | None, None
-        elif field.required:
-            yield field.encode_name, hints[field.name]
-        else:
-            yield field.encode_name, hints[field.name], field.default
-
-
-def _result() -> Part:
-    kinds = ("accepted", "refused", "dropped")
-    codes = [code.name for code in CODES.values() if code.kind in kinds]
-    optional = {"type": ["string", "null"]}
-    return _object(
-        {
-            "event_id": optional,
-            "status": {"enum": list(kinds)},
-            "code": {"enum": [*codes, None]},
-            "detail": optional,
-        }
-    )
-
-
-def _balance() -> Part:
-    hints = get_type_hints(Balance)
-    return _object({name: msgspec.json.schema(hint) for name, hint in hints.items()})
-
-
-def _plain(tree: Any) -> Any:
-    """Say in words that every reader of JSON Schema knows what msgspec says in its own: decimals
-    are numbers or texts, a pattern ends with `$`, a range is a list of two."""
-    if isinstance(tree, list):
-        return [_plain(each) for each in tree]
-    if not isinstance(tree, dict):
-        return tree
-    if tree.get("format") == "decimal":
-        return {"anyOf": [{"type": "number"}, tree]}
-    if "prefixItems" in tree:
-        tree = tree | {"items": tree["prefixItems"][0]}
-    return {
-        name: each.replace("\\Z", "$") if name == "pattern" else _plain(each)
-        for name, each in tree.items()
-        if name != "prefixItems"
-    }
-
-
-def _object(properties: Mapping[str, Any], required: Sequence[str] | None = None) -> Part:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties) if required is None else list(required),
-        "additionalProperties": False,
-    }
-
-
-def _texts(*names: str) -> Part:
-    properties = {name: {"type": "string"} for name in names}
-    return {"type": "object", "properties": properties, "required": list(names)}
-
-
 def _json(says: str, schema: str | None) -> Part:
     return {
         "description": says,
-        "content": {_JSON: {"schema": _ref(schema) if schema else {"type": "object"}}},
+        "content": {_JSON: {"schema": ref(schema) if schema else {"type": "object"}}},
     }
-
-
-def _ref(name: str) -> Part:
-    return {"$ref": _REF.format(name=name)}

@@ -1,4 +1,4 @@
-"""The answer to a request as `admit` gives it: a result for each event, and what goes to the log."""
+"""What `admit` gives: a result for each event of a request, and what goes to the log."""
 
 from typing import Literal, NamedTuple
 
