@@ -22,7 +22,7 @@ from collector import body, pressure
 from collector.admission import Admission
 from collector.admit import admit, needs_consent
 from collector.answer import JSON, Answer, Headers, said
-from collector.caller import cors, receipt_of, source_of
+from collector.caller import asked_before, cors, receipt_of, source_of
 from collector.carried import carried_of
 from collector.connections import Bounds, Server, Words
 from collector.consent import Decisions, Logs, decode_decision
@@ -40,7 +40,6 @@ from spine.failpoint import reach
 from spine.metrics import Metrics
 from spine.settings import CollectorSettings
 
-_PREFLIGHT_AGE_S = 7200
 _logger = structlog.get_logger()
 
 Take = Callable[[web.Request, Source], Awaitable[Answer]]
@@ -133,22 +132,8 @@ class Collector:
 
     async def preflight(self, request: web.Request) -> web.StreamResponse:
         """Answer a browser that asks before it posts: yes to the origins of the sites."""
-        origin = request.headers.get("Origin", "")
-        headers = {"Vary": "Origin"}
-        key = request.query.get("key")
-        source = self._sources.find(key) if key else None
-        allowed = origin.lower() in source.origins if source else self._sources.any_allows(origin)
-        if key is not None and source is None:
-            allowed = False
-        if allowed:
-            headers |= {
-                "Access-Control-Allow-Origin": origin,
-                "Access-Control-Allow-Methods": "POST",
-                "Access-Control-Allow-Headers": "Authorization, Content-Type, Content-Encoding",
-                "Access-Control-Max-Age": str(_PREFLIGHT_AGE_S),
-            }
         self._metrics.requests.by["preflight", "204"] += 1
-        return web.Response(status=204, headers=headers)
+        return web.Response(status=204, headers=asked_before(request, self._sources))
 
     async def post_events(self, request: web.Request) -> web.StreamResponse:
         """Take one event or a batch; answer when everything accepted is durable."""

@@ -10,6 +10,7 @@ from collector.observe import Network, Receipt, client_address, country_of, trun
 from collector.source import Source, Sources
 
 _MAX_USER_AGENT = 1000
+_PREFLIGHT_AGE_S = 7200
 _VARY: Headers = (("Vary", "Origin"),)
 
 
@@ -35,6 +36,23 @@ def cors(request: web.Request, source: Source) -> Headers | None:
         ("Access-Control-Expose-Headers", "Retry-After"),
         *_VARY,
     )
+
+
+def asked_before(request: web.Request, sources: Sources) -> dict[str, str]:
+    """Give the headers of the answer to a preflight: what a page of the sites may send."""
+    origin = request.headers.get("Origin", "")
+    key = request.query.get("key")
+    source = sources.find(key) if key else None
+    allowed = origin.lower() in source.origins if source else sources.any_allows(origin)
+    if not allowed or (key is not None and source is None):
+        return {"Vary": "Origin"}
+    return {
+        "Vary": "Origin",
+        "Access-Control-Allow-Origin": origin,
+        "Access-Control-Allow-Methods": "POST",
+        "Access-Control-Allow-Headers": "Authorization, Content-Type, Content-Encoding",
+        "Access-Control-Max-Age": str(_PREFLIGHT_AGE_S),
+    }
 
 
 def receipt_of(
