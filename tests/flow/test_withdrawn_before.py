@@ -95,16 +95,19 @@ async def test_it_is_erased_and_everything_before_and_after_is_not(
                 taken("user", T_MS + 15, "d3", "u1"),
                 taken("user alone", T_MS + 15, None, "u1"),
                 taken("stripped", T_MS + 15, None, purposes=(), kept="stripped"),
+                # Under rules of opt-out nobody is asked.
+                taken("not asked", T_MS + 15, "d1", purposes=()),
+                taken("other, not asked", T_MS + 15, "d2", purposes=()),
             ],
         )
         # A copy that was received before does not fall with the one that comes first on the log.
         await append(log, [taken("copy", T_MS + 15, "d1"), taken("copy", T_MS + 8, "d1")])
         fates = await work(store, log, log_id, control)
-        assert fates == {"stored": 7, "erased": 5}
+        assert fates == {"stored": 8, "erased": 6}
         events = await store.select("SELECT event_id FROM events FINAL ORDER BY event_id")
         assert [row[0] for row in events] == [
-            "after", "before", "copy", "other device", "other purpose", "stripped",
-            "tie of the grant",
+            "after", "before", "copy", "other device", "other purpose", "other, not asked",
+            "stripped", "tie of the grant",
         ]  # fmt: skip
         for table in ("events", "visitor_facts", "seen", "identity_edges"):
             rows = await store.select(
@@ -117,7 +120,7 @@ async def test_it_is_erased_and_everything_before_and_after_is_not(
             "SELECT code, count(), countIf(identity = toFixedString('', 16)) FROM fates FINAL"
             " WHERE fate = 'erased' GROUP BY code"
         )
-        assert codes == [("withdrawn_before", 5, 5)]
+        assert codes == [("withdrawn_before", 6, 6)]
 
 
 async def test_a_processor_knows_what_was_durable_before_its_batch(
