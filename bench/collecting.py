@@ -35,9 +35,14 @@ class _Measured(NamedTuple):
 
 def measure(broker: Broker, size: Size) -> list[Figure]:
     """Measure single events, batches of 50, latency in open loops, memory."""
-    url = f"kafka://{broker.servers}"
+    url, known_s = f"kafka://{broker.servers}", "3600"  # so long the spill takes all
     with (
-        home(LOG__URL=url, LOG__TOPIC=_TOPIC, STORE__URL=_NO_STORE) as here,
+        home(
+            LOG__URL=url,
+            LOG__TOPIC=_TOPIC,
+            STORE__URL=_NO_STORE,
+            COLLECTOR__WITHDRAWALS_MAX_AGE_S=known_s,
+        ) as here,
         here.living("collect") as (running, addresses),
     ):
         ours = _Server(running, addresses["collector"], 202)

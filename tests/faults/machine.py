@@ -168,12 +168,20 @@ class Machine:
 
     async def die_at(self, role: str, point: str) -> None:
         """Start a process so that it dies at a fail point, and return when it has."""
-        await self._end(role, signal.SIGKILL)
-        alive = await self._start(role, point)
-        process = self._house.running[role].popen
+        alive = await self.arm(role, point)
         if alive and point.partition(":")[0] in _TALLIES:  # flushed at the end, too
             await self._turned_away_by(role)
-            process.send_signal(signal.SIGTERM)
+            self._house.running[role].popen.send_signal(signal.SIGTERM)
+        await self.fall(role, point)
+
+    async def arm(self, role: str, point: str) -> bool:
+        """Start a process that will die at a fail point; say whether it lives until it is ready."""
+        await self._end(role, signal.SIGKILL)
+        return await self._start(role, point)
+
+    async def fall(self, role: str, point: str) -> None:
+        """Return when a process has died at the fail point it was armed with."""
+        process = self._house.running[role].popen
         try:
             code = await asyncio.to_thread(process.wait, _REACHED_WITHIN_S)
         except subprocess.TimeoutExpired as late:

@@ -27,10 +27,12 @@ OUTLET = Site(
 )
 SITES = (SHOP, OUTLET)
 SETTINGS = f"""
+collector.withdrawals_max_age_s = 3600
 sites.outlet.currency = "{OUTLET.currency}"
 sites.outlet.timezone = "{OUTLET.timezone}"
 sites.outlet.origins = ["{OUTLET.origin}"]
 sites.outlet.browser_keys = ["{OUTLET.browser_key}"]
 sites.outlet.server_keys = ["{OUTLET.server_key}"]
 """
-"""What a house needs to know of the second site; the first one it has."""
+"""What a house needs to know of the second site; the first one it has. Its collectors use their
+spill longer than they know what has been withdrawn meanwhile."""

@@ -14,10 +14,7 @@ from tests.kafka_cluster import running_cluster
 
 SEED = 2
 _ROLES = (*COLLECTORS, *PROCESSORS)
-_QUICK = f"""log.append_deadline_ms = 2000
-log.spill_after_ms = 300
-collector.withdrawals_max_age_s = 3600
-{SETTINGS}"""
+_QUICK = f"log.append_deadline_ms = 2000\nlog.spill_after_ms = 300\n{SETTINGS}"
 
 
 async def test_a_broker_that_dies_or_freezes_costs_nothing_even_where_collectors_die(

@@ -49,9 +49,13 @@ def deaths_at_the_spill(broker: Broker, roles: Sequence[str]) -> Weather:
 
     async def happens(machine: Machine) -> None:
         await asyncio.sleep(0.5)
-        await asyncio.to_thread(broker.kill)
         for point in _SPILL_POINTS:
-            await asyncio.gather(*(machine.die_at(role, f"{point}:2") for role in roles))
+            # Before Kafka goes: one that starts without it does not know what has been withdrawn.
+            await asyncio.gather(*(machine.arm(role, f"{point}:2") for role in roles))
+            await asyncio.to_thread(broker.kill)
+            await asyncio.gather(*(machine.fall(role, point) for role in roles))
+            if point != _SPILL_POINTS[-1]:
+                await back(broker)
         for role in roles:
             await machine.rise(role)
         await asyncio.sleep(1)

@@ -102,12 +102,12 @@ async def look(house: House, query: dict[str, str], **headers: str) -> int:
 
 
 def cookies(canaries: Canaries, choice: str) -> str:
-    """What consent tools keep in a browser, with the visitor's number of each."""
+    """What consent tools keep in a browser, of two years ago, with the visitor's number of each."""
     return (
         f"CookieConsent={{stamp:%27{canaries.sing()}%27%2Cnecessary:true%2Cpreferences:false%2C"
-        f"statistics:{choice}%2Cmarketing:false%2Cmethod:%27explicit%27%2Cutc:1735689600000}}; "
+        f"statistics:{choice}%2Cmarketing:false%2Cmethod:%27explicit%27%2Cutc:1704067200000}}; "
         f"OptanonConsent=consentId={canaries.sing()}&groups=C0001:1,C0002:1; "
-        f"OptanonAlertBoxClosed=2025-01-01T00:00:00Z; session={canaries.sing()}; "
+        f"OptanonAlertBoxClosed=2024-01-01T00:00:00Z; session={canaries.sing()}; "
         f"euconsent-v2={canaries.sing()}"
     )
 
