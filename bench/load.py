@@ -233,7 +233,7 @@ def _posts(order: Order) -> Iterator[tuple[int, bytes]]:
             head + b"%d\r\n\r\n" % len(body) + body
             for body in ring(_RING_BODIES, order.batch, time.time_ns() // 1_000_000)
         ]
-        first = time.time_ns() // 10_000_000 % 10**8  # ids of another run are others
+        first = time.time_ns() // 10_000 % 10**8  # no load makes 100,000 bodies a second
         for number in count(first):
             mark = b"%08d" % (number % 10**8)
             yield order.batch, bodies[number % _RING_BODIES].replace(MARK, mark)
