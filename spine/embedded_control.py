@@ -5,14 +5,16 @@ Invariants:
 1. `append` returns after a commit that SQLite fsyncs.
 2. A value that replaces another one gets a higher id than all before, so who follows sees it. Ids
    never come twice (AUTOINCREMENT).
+3. It has a thread of its own: whatever else a process waits for, what was withdrawn stays known.
 """
 
 import asyncio
 import contextlib
 import sqlite3
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 from spine.control import Page
 from spine.embedded_file import connect
@@ -20,6 +22,8 @@ from spine.errors import Unavailable
 from spine.failpoint import reach
 
 _PAGE_VALUES = 200
+
+_T = TypeVar("_T")
 
 
 class EmbeddedControl:
@@ -30,7 +34,7 @@ class EmbeddedControl:
         self._reader = connect(self._path)
         self._writer = connect(self._path)
         self._writer.execute("PRAGMA synchronous = FULL")
-        self._reading, self._writing = threading.Lock(), threading.Lock()
+        self._disk = ThreadPoolExecutor(1, "control")
         self._appended = asyncio.Event()
 
     async def open(self) -> None:
@@ -38,17 +42,17 @@ class EmbeddedControl:
 
     async def append(self, key: bytes, value: bytes) -> None:
         """Return once the value is on disk, synced. Raises: Unavailable."""
-        await asyncio.to_thread(self._append, key, value)
+        await self._in_thread(lambda: self._append(key, value))
         self._appended.set()
 
     async def end(self) -> int:
         """Give the highest id that was ever given. Raises: Unavailable."""
-        return await asyncio.to_thread(self._end)
+        return await self._in_thread(self._end)
 
     async def read(self, position: int, wait_s: float) -> Page:
         """Give some values behind an id; waits up to so long for one. Raises: Unavailable."""
         self._appended.clear()
-        page = await asyncio.to_thread(self._read, position)
+        page = await self._in_thread(lambda: self._read(position))
         if not page.values:
             # Not `wait_for`: before Python 3.12 it swallows a cancel that meets an append.
             with contextlib.suppress(TimeoutError):
@@ -58,16 +62,18 @@ class EmbeddedControl:
 
     async def close(self) -> None:
         """Close the file."""
-        await asyncio.to_thread(self._close)
+        await self._in_thread(self._close)
+        self._disk.shutdown()
+
+    async def _in_thread(self, work: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._disk, work)
 
     def _close(self) -> None:
-        with self._writing:
-            self._writer.close()
-        with self._reading:
-            self._reader.close()
+        self._writer.close()
+        self._reader.close()
 
     def _append(self, key: bytes, value: bytes) -> None:
-        with self._writing, _translated(), self._writer:
+        with _translated(), self._writer:
             self._writer.execute("BEGIN IMMEDIATE")
             self._writer.execute(
                 "INSERT OR REPLACE INTO control (key, value) VALUES (?, ?)", (key, value)
@@ -75,14 +81,14 @@ class EmbeddedControl:
             reach("before the control commit")
 
     def _end(self) -> int:
-        with self._reading, _translated():
+        with _translated():
             row = self._reader.execute(
                 "SELECT seq FROM sqlite_sequence WHERE name = 'control'"
             ).fetchone()
         return row[0] if row else 0
 
     def _read(self, position: int) -> Page:
-        with self._reading, _translated():
+        with _translated():
             rows: Sequence[tuple[int, bytes]] = self._reader.execute(
                 "SELECT id, value FROM control WHERE id > ? ORDER BY id LIMIT ?",
                 (position, _PAGE_VALUES),

@@ -209,6 +209,23 @@ async def test_a_topic_that_would_forget_withdrawals_is_refused(
         await provide(other.control)
 
 
+async def test_what_was_withdrawn_stays_known_while_all_threads_of_a_process_are_busy(
+    tmp_path: Path,
+) -> None:
+    """As when questions to the store stand in line: events must not be turned away for that."""
+    prepare(tmp_path / "log")
+    async with following(EmbeddedControl(tmp_path / "log")) as control:
+        await until(lambda: control.age_s < 1)
+        busy = [asyncio.create_task(asyncio.to_thread(time.sleep, 2)) for _ in range(64)]
+        oldest_s = 0.0
+        for _ in range(15):
+            await asyncio.sleep(0.1)
+            oldest_s = max(oldest_s, control.age_s)
+        for task in busy:
+            task.cancel()
+        assert oldest_s < 1
+
+
 async def test_an_embedded_value_replaces_the_one_before(tmp_path: Path) -> None:
     path = tmp_path / "log.sqlite"
     prepare(path)
