@@ -269,7 +269,7 @@ class Collector:
         await self._decisions.take(decision, receipt, source)
         self._metrics.decisions.labels(source.site, decision.action).inc()
         reach("before the answer to a decision")
-        return Answer(202, b'{"accepted": 1}', JSON)
+        return Answer(202, b'{"accepted":1}', JSON)
 
     async def _append(self, admission: Admission) -> None:
         if not admission.admitted:
