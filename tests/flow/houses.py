@@ -178,6 +178,15 @@ class House:
         assert done.stdout, done.stderr
         return dict(json.loads(done.stdout))
 
+    def ledger_at_rest(self, within_s: float = 60) -> Mapping[str, Any]:
+        """Give the ledger once nothing on the log is pending."""
+        until = time.monotonic() + within_s
+        while True:
+            report = self.ledger()
+            if not sum(one["pending"] for one in report["partitions"]):
+                return report
+            assert time.monotonic() < until, f"something stays pending: {report}"
+
     def stop_store(self) -> None:
         """Take the ClickHouse of the many-machines mode away."""
         self._server.close()
