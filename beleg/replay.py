@@ -11,9 +11,9 @@ from beleg.open_log import own_log_id
 from consent_rules.regions import load_all
 from processors import ledger, logs
 from processors.judge import read
-from processors.loop import seen
 from processors.rejects import Rejects, pages, piles
 from processors.replay import Again, Left, Regime, again
+from processors.seen import seen
 from spine.errors import Misconfigured
 from spine.failpoint import reach
 from spine.log import Entry, Log, Range, Record

@@ -7,7 +7,7 @@ is idempotent, the fate rows come last of what lands, and the ledger line is the
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from operator import attrgetter
 from typing import NamedTuple
@@ -16,15 +16,16 @@ import structlog
 
 from processors import ledger
 from processors.derive import Touched, derive, touched
-from processors.judge import Seen, Verdict, judge, read
+from processors.judge import Verdict, judge, read
 from processors.rows import Site, tables
+from processors.seen import seen
 from processors.withdrawn import forbids
 from spine.control import Control
 from spine.errors import Unavailable
 from spine.failpoint import reach
 from spine.log import Batch, Log, Range
 from spine.metrics import Metrics
-from spine.store import Store, packed
+from spine.store import Store
 
 _logger = structlog.get_logger()
 _FORGETS_AFTER_S = 60.0
@@ -141,21 +142,6 @@ class Processor:
         await self._log.commit(batch)
         reach("after the commit")
         _tell(batch, verdict, keys, time.monotonic() - started, self._metrics)
-
-
-async def seen(store: Store, identities: Collection[bytes]) -> Mapping[bytes, Seen]:
-    """Ask the store which of these identities have landed before, and where first."""
-    if not identities:
-        return {}
-    rows = await store.select_after_write(
-        "SELECT identity, argMin((log_id, log_partition, log_offset, body),"
-        " (log_partition, log_offset, log_id)) FROM seen WHERE identity IN "
-        f"{packed(identities)} GROUP BY identity"
-    )
-    return {
-        bytes(identity): Seen(str(log_id), int(partition), int(offset), bytes(body))
-        for identity, (log_id, partition, offset, body) in rows
-    }
 
 
 async def land(
