@@ -81,7 +81,9 @@ async def _read_pending(settings: Settings, store: Store, log: Log, planned: ado
     known = planned.known
     sites = sites_of(settings.sites)
     async with followed(control_log(settings)) as control:
-        processor = Processor(log, known.log_id, store, sites, control, metrics)
+        processor = Processor(log, known.log_id, store, sites, control, metrics).bound(
+            settings.processors.seen_filter_bytes
+        )
         for span in await adoption.pending_now(store, log, known):
             count = span.next_offset - span.first_offset
             click.echo(f"partition {span.partition}: reading {count:,} records", err=True)

@@ -207,7 +207,9 @@ class House:
         await enter_sites(store, settings.sites)
         self._checks.append(store.ready)
         self.admin.open_books(log, log_id, store)
-        processor = Processor(log, log_id, store, sites_of(settings.sites), control, self._metrics)
+        processor = Processor(
+            log, log_id, store, sites_of(settings.sites), control, self._metrics
+        ).bound(settings.processors.seen_filter_bytes)
         self._checks.append(processor.ready)
 
         async def process() -> None:

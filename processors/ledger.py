@@ -10,7 +10,7 @@ from typing import NamedTuple
 from processors.logs import counting
 from spine.digest import record_digest
 from spine.errors import Misconfigured
-from spine.log import Batch, Bounds, Log, Range
+from spine.log import MOST_RECORDS, Batch, Bounds, Log, Range
 from spine.store import Store, refuse_newer_rows
 
 LANDED, LOST, BEFORE = 0, 1, 2
@@ -29,6 +29,18 @@ class Position(NamedTuple):
     offset: int
     digest: bytes | None
     begins: bool = False
+
+
+class Ends(NamedTuple):
+    """What a store knows last.
+
+    Shape: `token` is the highest version taken; one that this process took before is missing when
+    the store was restored from an older copy. `logs` is how many have ever been entered or adopted.
+    `lines` has the end and the token of the last line of each partition that has one."""
+
+    token: int
+    logs: int
+    lines: Mapping[int, tuple[int, int]]
 
 
 _ENDS = """
@@ -143,11 +155,23 @@ async def next_token(store: Store) -> int:
     return int(token)
 
 
-async def highest_token(store: Store) -> int:
-    """Give the highest version that the store knows; one that a process took before is missing
-    when the store was restored from an older copy. Raises: Unavailable."""
-    ((token,),) = await store.select_after_write("SELECT max(token) FROM tokens")
-    return int(token)
+async def ends(store: Store, log_id: str, since: Mapping[int, int]) -> Ends:
+    """Give what the store knows last, and the last line of these partitions. Raises: Unavailable.
+
+    Shape: `since` is an offset of each that its last line ends at, or behind."""
+    at = " OR ".join(
+        f"(log_partition = {partition} AND first_offset >= {max(0, offset - MOST_RECORDS)}"
+        f" AND next_offset >= {offset})"
+        for partition, offset in since.items()
+    )
+    ((token, logs, lines),) = await store.select_after_write(
+        "SELECT (SELECT max(token) FROM tokens), (SELECT uniqExact(log_id, generation) FROM logs),"
+        " groupArray((log_partition, last.1, last.2)) FROM ("
+        "SELECT log_partition, max((next_offset, token)) AS last FROM ledger"
+        f" WHERE log_id = '{log_id}' AND ({at}) GROUP BY log_partition)"
+    )
+    last = {int(partition): (int(end), int(taken)) for partition, end, taken in lines}
+    return Ends(int(token), int(logs), last)
 
 
 async def enter(store: Store, log_id: str, batch: Batch, token: int) -> None:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from operator import attrgetter
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import structlog
 
@@ -18,7 +18,7 @@ from processors import ledger
 from processors.derive import Touched, derive, touched
 from processors.judge import Verdict, judge, read
 from processors.rows import Site, tables
-from processors.seen import seen
+from processors.seen import SeenFilter
 from processors.withdrawn import forbids
 from spine.control import Control
 from spine.errors import Unavailable
@@ -55,6 +55,7 @@ class Processor:
         self._sites = sites
         self._control = control
         self._metrics = metrics
+        self._seen = SeenFilter(store, log_id, metrics)
         self._in_batch = asyncio.Lock()
         self._setback: _Setback | None = None
         self._token = 0
@@ -82,6 +83,11 @@ class Processor:
             trouble, at_s = self._setback
             if self._in_batch.locked() or time.monotonic() - at_s < _FORGETS_AFTER_S:
                 raise Unavailable(trouble.what, trouble.retry_after_s)
+
+    def bound(self, seen_filter_bytes: int) -> Self:
+        """Let the filter of what has landed take no more memory than this."""
+        self._seen.most_bytes = seen_filter_bytes
+        return self
 
     @property
     def turn(self) -> asyncio.Lock:
@@ -112,6 +118,7 @@ class Processor:
             running.cancel()
 
     async def _resume(self, partitions: Sequence[int]) -> Mapping[int, int]:
+        self._seen.forget()  # whoever had them meanwhile may have died before its line
         return await ledger.resume(self._store, self._log, self._log_id, partitions)
 
     async def _attempt(self, batch: Batch) -> None:
@@ -124,20 +131,21 @@ class Processor:
 
     async def _process(self, batch: Batch) -> None:
         started = time.monotonic()
-        if await ledger.highest_token(self._store) < self._token:
+        if (await self._seen.ends(batch.ranges)).token < self._token:
             self._token = 0
             raise Unavailable("the store was put back to an earlier state: asking it where to read")
         # What takes long in Python is done in a thread, so that a collector beside it goes on.
         readings = await asyncio.to_thread(read, batch.records)
         await self._control.current()  # all that was withdrawn before, wherever it was told
-        known = await seen(self._store, {reading.identity for reading in readings})
         forbidden = partial(forbids, self._control)
+        known = await self._seen.look_up(readings, forbidden)
         verdict = await asyncio.to_thread(judge, self._log_id, readings, known, forbidden)
         await land(self._store, self._log_id, verdict, self._sites, self._metrics)
         keys = await asyncio.to_thread(touched, verdict.touched)
         self._token = await derive(self._store, keys)
         reach("before the ledger line")
         await ledger.enter(self._store, self._log_id, batch, self._token)
+        self._seen.entered(batch.ranges, self._token)
         reach("after the ledger line")
         await self._log.commit(batch)
         reach("after the commit")

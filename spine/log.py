@@ -49,6 +49,10 @@ class Range(NamedTuple):
     next_offset: int
 
 
+MOST_RECORDS = 100_000
+"""No batch has more records, so no line of the ledger that tells of one is longer."""
+
+
 class Batch(NamedTuple):
     """Records that are judged, landed and entered together.
 

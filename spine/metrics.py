@@ -83,6 +83,9 @@ class Metrics:
         self.batch_seconds = self._histogram(
             "batch_seconds", "Time of a batch from judging to commit.", _ROW_LATENCY_S
         )
+        self.identities_asked = self._counter(
+            "identities_asked", "Identities the store was asked for: known, or perhaps known."
+        )
         self.derived = self._counter(
             "derived",
             "Keys derived anew: visitor_days (session recomputes), orders, persons (merges).",

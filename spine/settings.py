@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from spine.errors import Misconfigured
+from spine.log import MOST_RECORDS
 
 
 class Secret(str):
@@ -178,11 +179,19 @@ class ProcessorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     """How the log becomes rows."""
 
     batch_records: Annotated[
-        int, _says("Most records judged and landed together.", ge=1, le=100_000)
+        int, _says("Most records judged and landed together.", ge=1, le=MOST_RECORDS)
     ] = 30_000
     batch_wait_ms: Annotated[
         int, _says("How long a batch that is not full waits for more.", ge=10)
     ] = 1_000
+    seen_filter_bytes: Annotated[
+        int,
+        _says(
+            "Most memory of the filter that knows new events without asking the store; enough for"
+            " 100 million events by default.",
+            ge=1 << 16,
+        ),
+    ] = 1 << 27
     drain_deadline_s: Annotated[
         float, _says("How long a stopping process may take to finish what it began.", gt=0)
     ] = 20.0
