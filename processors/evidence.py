@@ -53,3 +53,13 @@ def user_of(record: EventRecord) -> bytes:
     """Give the digest of the user id, or the digest that names nobody."""
     user_id = record.event.user_id
     return identifier_id(record.site, "user_id", user_id) if user_id is not None else NOBODY
+
+
+def retention_of(record: EventRecord) -> str:
+    """Name the class of how long an event may stay; of a stamp without one, the class that Beleg's
+    own rules would have named."""
+    if record.stamp.retention:
+        return record.stamp.retention
+    if record.stamp.kept == "whole":
+        return "usage"
+    return "audience" if _has_visitor(record) else "accounting"

@@ -19,7 +19,15 @@ from processors.bookkeeping import (
     tally_columns,
 )
 from processors.campaign import Touch, touch
-from processors.evidence import is_edge, is_report, opens_session, order_key, user_of, visitor_of
+from processors.evidence import (
+    is_edge,
+    is_report,
+    opens_session,
+    order_key,
+    retention_of,
+    user_of,
+    visitor_of,
+)
 from processors.judge import Reading, Verdict
 from spine.event import Commerce, Event, Identifiers, Page
 from spine.money import amount
@@ -48,6 +56,7 @@ class Landing(msgspec.Struct, frozen=True, gc=False):
     event: Event
     event_key: bytes
     visitor: bytes
+    retention: str
     touch: Touch
     is_lead: bool
     page: Page
@@ -73,6 +82,7 @@ def _landing(reading: Reading, record: EventRecord, site: Site) -> Landing:
         event,
         bytes.fromhex(record.event_key),
         visitor_of(record),
+        retention_of(record),
         touch(page.url or "", page.referrer or "", site.own_hosts) or _DIRECT,
         event.name in site.lead_names,
         page,
@@ -125,6 +135,7 @@ def event_columns(log_id: str, events: Sequence[Landing]) -> Columns:
         **_commerce_columns([e.commerce for e in events]),
         "value": [e.amount for e in events],
         **_stamp_columns([record.stamp for record in records]),
+        "retention": [e.retention for e in events],
         "log_id": [log_id] * len(events),
         "log_partition": [reading.record.partition for reading in readings],
         "log_offset": [reading.record.offset for reading in readings],
@@ -178,6 +189,9 @@ def _stamp_columns(stamps: Sequence[Stamp]) -> Columns:
         "consent_rule": [stamp.rule for stamp in stamps],
         "consent_version": [stamp.version for stamp in stamps],
         "consent_purposes": [stamp.purposes for stamp in stamps],
+        "consent_denied": [stamp.denied for stamp in stamps],
+        "consent_signals": [stamp.signals for stamp in stamps],
+        "consent_exports": [stamp.exports for stamp in stamps],
         "consent_signal": [stamp.signal for stamp in stamps],
     }
 
@@ -200,6 +214,7 @@ def visitor_fact_columns(events: Sequence[Landing]) -> Columns:
         "channel_group": [e.touch.channel_group for e in events],
         "click_id_name": [e.touch.click_id_name for e in events],
         "click_id": [e.touch.click_id for e in events],
+        "retention": [e.retention for e in events],
     }
 
 
@@ -221,6 +236,7 @@ def order_fact_columns(events: Sequence[Landing]) -> Columns:
         "tax": [e.commerce.tax for e in events],
         "shipping": [e.commerce.shipping for e in events],
         "is_full": [int(e.commerce.value is None and not e.commerce.items) for e in events],
+        "retention": [e.retention for e in events],
     }
 
 
@@ -236,6 +252,7 @@ def lead_fact_columns(events: Sequence[Landing]) -> Columns:
         "visitor_id": [e.visitor for e in events],
         "currency": [e.commerce.currency or "" for e in events],
         "value": [e.amount for e in events],
+        "retention": [e.retention for e in events],
     }
 
 
@@ -251,6 +268,7 @@ def edge_columns(events: Sequence[Landing]) -> Columns:
         "occurred_at": [e.record.occurred_ms for e in events],
         "identity": [e.reading.identity for e in events],
         "channel": [e.record.channel for e in events],
+        "retention": [e.retention for e in events],
     }
 
 

@@ -11,7 +11,9 @@ _EVENTS = """
 SELECT site, name, toString(channel), lower(hex(identity)), lower(hex(event_key)),
     if(visitor_id = toFixedString('', 16), NULL, lower(hex(visitor_id))),
     toString(occurred_at), toString(received_at), consent_kept, consent_rule, consent_version,
-    arrayStringConcat(consent_purposes, ','), arrayStringConcat(flags, ','), transaction_id
+    arrayStringConcat(consent_purposes, ','), arrayStringConcat(consent_denied, ','),
+    arrayStringConcat(consent_signals, ','), arrayStringConcat(consent_exports, ','), retention,
+    arrayStringConcat(flags, ','), transaction_id
 FROM events FINAL WHERE event_id = {event_id:String} ORDER BY site, name, channel
 """
 _FATES = """
@@ -51,8 +53,8 @@ ORDER BY appended_at, log_id, log_partition, log_offset LIMIT 20
 """
 _EVENT_FIELDS = (
     "site", "name", "channel", "identity", "event_key", "visitor_id", "occurred_at", "received_at",
-    "consent_kept", "consent_rule", "consent_version", "consent_purposes", "flags",
-    "transaction_id",
+    "consent_kept", "consent_rule", "consent_version", "consent_purposes",
+    "consent_denied", "consent_signals", "consent_exports", "retention", "flags", "transaction_id",
 )  # fmt: skip
 
 

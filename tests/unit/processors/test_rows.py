@@ -14,6 +14,7 @@ from processors.evidence import (
     is_report,
     opens_session,
     order_key,
+    retention_of,
     user_of,
     visitor_of,
 )
@@ -21,7 +22,7 @@ from processors.judge import NOBODY, judge, read
 from processors.rows import Site, tables
 from spine.event import Page
 from spine.log import Record
-from spine.record import EventRecord, SpillRecord, TallyRecord, encode
+from spine.record import EventRecord, SpillRecord, Stamp, TallyRecord, encode
 from tests.flow.happenings import Happening, Order, record
 from tests.unit.spine.test_record import event_records, tally_records
 
@@ -124,6 +125,30 @@ def test_keys_name_the_identifiers_of_the_event() -> None:
     assert user_of(record(told)).hex() == told.user
     assert visitor_of(record(SEEN._replace(anonymous_id=None))) == NOBODY
     assert user_of(record(SEEN)) == NOBODY
+
+
+def test_what_was_decided_stands_beside_the_event_and_all_that_is_made_of_it() -> None:
+    told = record(
+        SEEN._replace(name="purchase", user_id="u", order=Order("t", "5")),
+    )
+    stamp = Stamp(
+        rule="consented", version="eu@1", kept="whole", linked=True, purposes=("analytics",),
+        denied=("ads_measurement",), signals=("event", "gpc"), retention="usage",
+        exports=("google",),
+    )  # fmt: skip
+    sites = {"shop": Site(lead_names=frozenset({"purchase"}))}
+    columns = all_columns([encode(msgspec.structs.replace(told, stamp=stamp))], sites)
+    assert columns["events"]["consent_denied"] == [("ads_measurement",)]
+    assert columns["events"]["consent_signals"] == [("event", "gpc")]
+    assert columns["events"]["consent_exports"] == [("google",)]
+    for table in ("events", "visitor_facts", "order_facts", "lead_facts", "identity_edges"):
+        assert columns[table]["retention"] == ["usage"]
+
+
+def test_a_stamp_without_a_class_has_that_of_our_own_rules() -> None:
+    assert retention_of(record(SEEN)) == "usage"
+    assert retention_of(record(SEEN._replace(stripped=True))) == "audience"
+    assert retention_of(record(SEEN._replace(stripped=True, anonymous_id=None))) == "accounting"
 
 
 def test_a_rejected_record_keeps_its_bytes_and_its_place() -> None:
