@@ -1,8 +1,9 @@
 """What makes no sense in rules that are well-formed. Pure."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from consent_rules.regime import ALL_IDS, PURPOSES, Rule, Rules
+from consent_rules.regime import ALL_IDS, PROOF, PURPOSES, Rule, Rules
 from spine.event import Commerce, Event, Item
 
 _EVERY_RECORD_HAS = {"name", "event_id", "occurred_at"}
@@ -23,19 +24,46 @@ def fault_of(rules: Rules) -> Fault | None:
         return Fault(
             f'nothing grants "{min(unknown)}": a purpose of your own is named in own_purposes'
         )
+    if (why := _keeping_fault(rules)) is not None:
+        return Fault(why)
     last = rules.rule[-1] if rules.rule else None
     if last is None or last.events != ("*",) or last.needs or last.unless:
         return Fault('the last rule must fit every event: events = ["*"], needs = []')
     for index, rule in enumerate(rules.rule):
-        earlier = rules.rule[:index]
-        if any(rule.id == other.id for other in earlier):
-            return Fault(f'rule "{rule.id}" stands twice', index)
-        if before := next((other.id for other in earlier if _covers(other, rule)), None):
-            why = f'rule "{rule.id}" never decides: "{before}" before it always fits first'
-            return Fault(why, index)
-        if (fault := _keep_fault(rule) or _limit_fault(rule)) is not None:
-            return Fault(f'rule "{rule.id}" {fault}', index)
+        if (why := _rule_fault(rules, rules.rule[:index], rule)) is not None:
+            return Fault(f'rule "{rule.id}" {why}', index)
     return None
+
+
+def _rule_fault(rules: Rules, earlier: Sequence[Rule], rule: Rule) -> str | None:
+    if any(rule.id == other.id for other in earlier):
+        return "stands twice"
+    if before := next((other.id for other in earlier if _covers(other, rule)), None):
+        return f'never decides: "{before}" before it always fits first'
+    if (why := _keep_fault(rule) or _limit_fault(rule)) is not None:
+        return why
+    if rule.retention is not None and rule.retention not in rules.keepings.keys() - {PROOF}:
+        return _no_class(rule.retention)
+    return None
+
+
+def _keeping_fault(rules: Rules) -> str | None:
+    for name, keeping in rules.keepings.items():
+        if keeping.orders is None:
+            continue
+        after = rules.keepings.get(keeping.orders)
+        if after is None or keeping.orders == PROOF:
+            return f"retention.{name} {_no_class(keeping.orders)}"
+        if after.orders is not None or after.days <= keeping.days:
+            return (
+                f'retention.{name} leaves orders to "{keeping.orders}", which must keep them for'
+                " longer, and to their end"
+            )
+    return None
+
+
+def _no_class(name: str) -> str:
+    return f'names no class of events: "{name}"; say [retention.{name}] with days and source'
 
 
 def _covers(earlier: Rule, later: Rule) -> bool:

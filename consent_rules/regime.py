@@ -1,5 +1,6 @@
 """`Rules`: a consent regime, the shape of its TOML file."""
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Literal, get_args
 
@@ -52,6 +53,30 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     retention: Word | None = None
 
 
+class Keeping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How long what is of a class stays.
+
+    Shape: `orders` is the class under which a report of an order stays after that, without who
+    ordered; without it the report goes like all else. Units: days since it happened."""
+
+    days: Annotated[int, Meta(ge=8, le=36_500)]  # browsers' events are late by seven days at most
+    orders: Word | None = None
+    source: str
+
+
+PROOF = "proof"
+"""The class of what proves consent: it stays longer than the events that tell of it."""
+
+KEEPINGS = {
+    "usage": Keeping(days=400, orders="accounting", source="GDPR Art. 5(1)(e)"),
+    "audience": Keeping(days=760, orders="accounting", source="CNIL délibération 2020-091"),
+    "accounting": Keeping(days=4018, source="AO section 147(3), HGB section 257(4)"),
+    PROOF: Keeping(days=1826, source="GDPR Art. 7(1), BGB sections 195, 199(1)"),
+}
+"""The classes where a rules file does not say otherwise; why so many days, stands in `eu.toml` and
+`fr_exempt.toml`."""
+
+
 class Needs(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Purposes without which a part of a kept event may not stay or be used."""
 
@@ -66,7 +91,8 @@ class Rules(
 
     Two regimes are the same only if they are one object, so that a look-up costs nothing.
     Shape: `model` says what an undecided purpose is: denied (`opt_in`) or allowed (`opt_out`).
-    `exports` has the purposes that each receiver of data needs. As `load` gives it, `version` is
+    `exports` has the purposes that each receiver of data needs, `retention` the classes that the
+    file itself says something about. As `load` gives it, `version` is
     the file's name, its own version, and eight digits of its SHA-256: `eu@2026-11-29+0a1b2c3d`."""
 
     schema: Literal[1]
@@ -76,6 +102,7 @@ class Rules(
     signals: Reading = Reading()
     needs: Needs
     exports: dict[Word, tuple[Purpose, ...]] = {}
+    retention: dict[Word, Keeping] = {}
     rule: tuple[Rule, ...]
 
     @cached_property
@@ -89,6 +116,11 @@ class Rules(
         named = [purpose for rule in self.rule for purpose in (*rule.needs, *rule.unless)]
         named += [purpose for needs in self.exports.values() for purpose in needs]
         return frozenset(named).union(self.needs.click_ids, self.needs.identity)
+
+    @cached_property
+    def keepings(self) -> Mapping[str, Keeping]:
+        """How long what is of each class stays."""
+        return KEEPINGS | self.retention
 
     def allowed(self, granted: frozenset[str], denied: frozenset[str]) -> frozenset[str]:
         """Give the purposes that may be used: an undecided one only in a regime of opt-out."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from consent_rules.decide import rule_on
-from consent_rules.regime import Rules, name_of
+from consent_rules.regime import Keeping, Rules, name_of
 from consent_rules.rules import load
 from consent_rules.standing import Standing
 from spine.errors import Misconfigured
@@ -34,6 +34,16 @@ class Regimes(NamedTuple):
     def versions(self) -> dict[str, str]:
         """The version of each country's rules, and under an empty name of the site's own."""
         return {"": self.own.version} | {c: r.version for c, r in self.by_country.items()}
+
+    @property
+    def keepings(self) -> dict[str, Keeping]:
+        """How long what is of each class stays: of several rules that differ the shortest."""
+        found: dict[str, Keeping] = {}
+        for rules in (self.own, *self.by_country.values()):
+            for name, keeping in rules.keepings.items():
+                if name not in found or keeping.days < found[name].days:
+                    found[name] = keeping
+        return found
 
     def of(self, country: str) -> Rules:
         """Give the rules for a visitor; the site's own when nobody knows where he is."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from consent_rules.reduce import limits_of
-from consent_rules.regime import ALL_IDS, Rule, Rules
+from consent_rules.regime import ALL_IDS, PROOF, Rule, Rules
 
 _MODELS = {
     "opt_in": "Opt-in: what nobody granted is denied.",
@@ -26,8 +26,17 @@ def table(rules: Rules) -> str:
     allowed = "only if granted" if rules.model == "opt_in" else "only if none is denied"
     return (
         f"Version `{rules.version}`. {_MODELS[rules.model]}\n\n{markdown(head, lines)}\n"
-        f"{markdown(('of an event that is kept', allowed), also)}"
+        f"{markdown(('of an event that is kept', allowed), also)}\n"
+        f"{markdown(('class', 'days', 'then', 'source'), _keepings(rules))}"
     )
+
+
+def _keepings(rules: Rules) -> Iterable[Sequence[str]]:
+    named = {rule.retention for rule in rules.rule} | {PROOF}
+    for name, keeping in rules.keepings.items():
+        if name in named:
+            orders = f"orders stay as `{keeping.orders}`" if keeping.orders else "–"
+            yield f"`{name}`", str(keeping.days), orders, keeping.source
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -48,6 +48,16 @@ source = "law"
 """
 
 
+def kept(name: str, days: int, orders: str = "") -> str:
+    then = f'orders = "{orders}"' if orders else ""
+    return f"""
+[retention.{name}]
+days = {days}
+source = "law"
+{then}
+"""
+
+
 STRIP_TO = 'keep = ["name", "event_id", "occurred_at"'
 
 
@@ -63,6 +73,17 @@ def test_rules_that_make_sense_are_read(tmp_path: Path) -> None:
     strip = rule("short", '["refund"]', action="strip", more=STRIP_TO + ', "commerce.value"]')
     file.write_text(HEAD + rule(needs='["analytics"]') + strip + REST)
     assert [rule.id for rule in load(str(file)).rule] == ["some", "short", "rest"]
+
+
+def test_a_file_says_how_long_what_is_of_its_classes_stays(tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    own = kept("usage", 90) + kept("trial", 30, "accounting")
+    file.write_text(HEAD + own + rule(more='retention = "trial"') + REST)
+    keepings = load(str(file)).keepings
+    assert {name: (one.days, one.orders) for name, one in keepings.items()} == {
+        "usage": (90, None), "audience": (760, "accounting"), "accounting": (4018, None),
+        "proof": (1826, None), "trial": (30, "accounting"),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -100,6 +121,15 @@ def test_rules_that_make_sense_are_read(tmp_path: Path) -> None:
             'rule "some" never decides: "wide" before it',
         ),
         (HEAD + rule(action="drop", more='ip = "drop"') + REST, 'of action "drop" nothing is left'),
+        (HEAD + rule(more='retention = "x"') + REST, '"some" names no class of events: "x"'),
+        (HEAD + rule(more='retention = "proof"') + REST, 'names no class of events: "proof"'),
+        (HEAD + kept("usage", 7) + REST, "days"),
+        (HEAD + kept("usage", 30, "tax") + REST, 'retention.usage names no class of events: "tax"'),
+        (HEAD + kept("usage", 9999, "accounting") + REST, "which must keep them for longer"),
+        (
+            HEAD + kept("audience", 9, "usage") + kept("usage", 99, "accounting") + REST,
+            "and to their end",
+        ),
         (HEAD + rule(action="drop", more='retention = "x"') + REST, 'of action "drop" nothing is'),
         (
             HEAD + rule(action="strip", more=STRIP_TO + ']\nip = "drop"') + REST,
