@@ -27,7 +27,7 @@ _MAX_STRIPS = 60
 _TIMEOUT = f"INTERVAL {SESSION_TIMEOUT_S} SECOND"
 _SQL = {
     name: importlib.resources.files("processors").joinpath(f"{name}.sql").read_text("utf-8")
-    for name in ("sessions", "edges", "windows", "orders", "persons")
+    for name in ("sessions", "edges", "windows", "orders", "persons", "kept")
 }
 
 
@@ -88,12 +88,14 @@ async def derive(store: Store, keys: Touched) -> int:
 
 def order_select(order_keys: Iterable[bytes], token: int) -> str:
     """Write the question whose answer is the rows of `orders` for these keys."""
-    return _SQL["orders"].format(order_keys=packed(order_keys), token=token)
+    return _SQL["orders"].format(order_keys=packed(order_keys), token=token, kept=_kept("r"))
 
 
 def person_select(anonymous_keys: Iterable[bytes], token: int) -> str:
     """Write the question whose answer is the rows of `persons` for these keys."""
-    return _SQL["persons"].format(anonymous_keys=packed(anonymous_keys), token=token)
+    return _SQL["persons"].format(
+        anonymous_keys=packed(anonymous_keys), token=token, kept=_kept("e")
+    )
 
 
 async def session_selects(
@@ -104,13 +106,15 @@ async def session_selects(
     windows = [
         window for visitor, days in visitor_days.items() for window in windows_of(visitor, days)
     ]
+    ((horizon,),) = await store.select_after_write("SELECT toUInt16(max(first_day)) FROM horizons")
     # The look at the edges is a reading, too: what lands after it has a higher token.
-    return [_session_select(group, token) for group in groups_of(await _widened(store, windows))]
+    closed = await _widened(store, windows, int(horizon))
+    return [_session_select(group, int(horizon), token) for group in groups_of(closed)]
 
 
-def _session_select(group: Sequence[Window], token: int) -> str:
+def _session_select(group: Sequence[Window], horizon: int, token: int) -> str:
     return _SQL["sessions"].format(
-        **_slots(group),
+        **_slots(group, horizon),
         first_day=min(window.since for window in group),
         last_day=max(window.until for window in group),
         timeout_s=SESSION_TIMEOUT_S,
@@ -118,11 +122,23 @@ def _session_select(group: Sequence[Window], token: int) -> str:
     )
 
 
-def _slots(group: Sequence[Window]) -> Mapping[str, str]:
-    """Write how a statement names the windows of a group.
+def _kept(fact: str) -> str:
+    """Write the condition that a fact is not over; of the day before a horizon it is not."""
+    return f"toDate({fact}.occurred_at) + 1 >= {_SQL['kept'].format(fact=fact)}"
+
+
+def _slots(group: Sequence[Window], horizon: int) -> Mapping[str, str]:
+    """Write how a statement names the windows of a group, and what of them is over.
 
     Nearly all windows are of the same days: these days are constants, and nothing is joined. To
-    analyse a statement with thousands of windows in it takes as long as to run it."""
+    analyse a statement with thousands of windows in it takes as long as to run it. Nearly none
+    reach behind a horizon."""
+    is_recent = min(window.since for window in group) >= horizon
+    shown = "1" if is_recent else f"toDate(f.occurred_at) >= {_SQL['kept'].format(fact='f')}"
+    return {**_window_slots(group), "kept": "1" if is_recent else _kept("f"), "shown": shown}
+
+
+def _window_slots(group: Sequence[Window]) -> Mapping[str, str]:
     visitors = packed(window.visitor for window in group)
     _, since, until, days = group[0]
     if all(window[1:] == group[0][1:] for window in group):
@@ -154,7 +170,7 @@ def _slots(group: Sequence[Window]) -> Mapping[str, str]:
     }
 
 
-async def _widened(store: Store, windows: Sequence[Window]) -> list[Window]:
+async def _widened(store: Store, windows: Sequence[Window], horizon: int) -> list[Window]:
     """Widen every window whose edge may cut a chain of events, until none does."""
     closed: list[Window] = []
     unsure = list(windows)
@@ -162,7 +178,7 @@ async def _widened(store: Store, windows: Sequence[Window]) -> list[Window]:
         cut = {
             (bytes(visitor), since, until)
             for group in groups_of(unsure)
-            for visitor, since, until in await store.select_after_write(_edges_sql(group))
+            for visitor, since, until in await store.select_after_write(_edges_sql(group, horizon))
         }
         closed += [w for w in unsure if (w.visitor, w.since, w.until) not in cut]
         wider: dict[bytes, list[Window]] = {}
@@ -177,8 +193,8 @@ async def _widened(store: Store, windows: Sequence[Window]) -> list[Window]:
     return closed
 
 
-def _edges_sql(group: Sequence[Window]) -> str:
-    return _SQL["edges"].format(**_slots(group), strips=_strips(group))
+def _edges_sql(group: Sequence[Window], horizon: int) -> str:
+    return _SQL["edges"].format(**_slots(group, horizon), strips=_strips(group))
 
 
 def _strips(group: Sequence[Window]) -> str:

@@ -2,4 +2,4 @@
 -- the edges of all windows as constants, so that the days between are not read.
 SELECT DISTINCT f.visitor_id, {since}, {until}
 FROM visitor_facts AS f {windows}
-WHERE f.visitor_id IN {visitors} AND ({strips}) AND {near}
+WHERE f.visitor_id IN {visitors} AND ({strips}) AND {near} AND {kept}

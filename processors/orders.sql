@@ -30,7 +30,7 @@ told AS (
             r.name = 'refund'
         )) AS reports
     FROM order_facts AS r
-    WHERE r.order_key IN {order_keys}
+    WHERE r.order_key IN {order_keys} AND {kept}
     GROUP BY r.order_key
 ),
 known AS (

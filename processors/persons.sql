@@ -11,5 +11,5 @@ SELECT
     )],
     {token}
 FROM identity_edges AS e
-WHERE e.anonymous_key IN {anonymous_keys}
+WHERE e.anonymous_key IN {anonymous_keys} AND {kept}
 GROUP BY e.anonymous_key

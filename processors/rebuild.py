@@ -69,10 +69,14 @@ async def _rebuild_range(store: Store, keys: KeyRange) -> None:
     # landed since, and is its writer's.
     token = await next_token(store)
     await derive(store, await keys_with_facts(store, keys))
-    table = keys.kind.table
+    await clear(store, keys.kind.table, keys.holds(keys.kind.key), token)
+
+
+async def clear(store: Store, table: str, here: str, token: int) -> None:
+    """Let what lies there and was not derived since the token was taken show nothing."""
     await store.command(
         f"INSERT INTO {table} SELECT {_GONE[table]}, {token} FROM (SELECT * FROM {table} FINAL"
-        f" WHERE {keys.holds(keys.kind.key)} AND version < {token} AND {_SHOWN[table]})"
+        f" WHERE {here} AND version < {token} AND {_SHOWN[table]})"
     )
 
 

@@ -3,6 +3,8 @@
 -- evidence  the visitor's facts in the window, in order; copies of one report change nothing below:
 --           there is no gap between them, and what counts counts event keys
 -- chains    a gap of more than {timeout_s} seconds starts a session
+--           facts that are over are none; those of the last day before their class is whole make
+--           chains, but a session that begins with one of them is not shown
 -- Each session is laid on every day from its start to its end, so that a day from which a session
 -- moved away is rewritten too, with what is left of it.
 --
@@ -15,13 +17,13 @@ evidence AS (
         arraySort(groupArray((
             f.occurred_at, f.identity,
             (f.source, f.medium, f.campaign, f.channel_group, f.click_id_name, f.click_id),
-            f.page, f.event_key, f.name = 'page_view', f.is_key
+            f.page, f.event_key, f.name = 'page_view', f.is_key, {shown}
         ))) AS facts
     FROM visitor_facts AS f {windows}
     WHERE f.visitor_id IN {visitors}
         AND f.occurred_at >= toDateTime64(toDate({first_day}), 3, 'UTC')
         AND f.occurred_at < toDateTime64(toDate({last_day}), 3, 'UTC')
-        AND {within}
+        AND {within} AND {kept}
     GROUP BY f.site, f.visitor_id, {since}
 ),
 cut AS (
@@ -36,7 +38,7 @@ cut AS (
 chains AS (
     SELECT
         c.site AS site, c.visitor_id AS visitor_id, c.days_touched AS days_touched,
-        chain[1].1 AS started_at, chain[-1].1 AS ended_at,
+        chain[1].8 AS is_shown, chain[1].1 AS started_at, chain[-1].1 AS ended_at,
         toUInt32(length(arrayDistinct(chain.5))) AS events,
         toUInt32(length(arrayDistinct(arrayFilter((key, is_view) -> is_view, chain.5, chain.6))))
             AS page_views,
@@ -50,7 +52,7 @@ laid AS (
     SELECT
         c.site AS site, c.visitor_id AS visitor_id,
         arrayJoin(range(toUInt16(toDate(c.started_at)), toUInt16(toDate(c.ended_at)) + 1)) AS day,
-        day = toUInt16(toDate(c.started_at)) AS is_start,
+        c.is_shown AND day = toUInt16(toDate(c.started_at)) AS is_start,
         hasAny(
             c.days_touched, range(toUInt16(toDate(c.started_at)), toUInt16(toDate(c.ended_at)) + 1)
         ) AS meets,

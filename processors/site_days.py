@@ -17,8 +17,9 @@ class SiteDay(NamedTuple):
     """What became of what a site sent on one day.
 
     Shape: `missing` is the number of identities with a fate `stored` and no event, `unfated` of
-    events the ledger has passed without such a fate; both are 0 when the day is balanced. Records
-    of no site (tallies, what could not be read) stand under the site ''."""
+    events the ledger has passed without such a fate, or one that says that they are about to go;
+    both are 0 when the day is balanced. Records of no site (tallies, what could not be read) stand
+    under the site ''."""
 
     site: str
     day: date
@@ -47,7 +48,8 @@ _UNFATED = f"""
 SELECT uniqExact(e.identity) FROM (
     SELECT identity, log_id, log_partition, log_offset FROM events FINAL WHERE {_THIS_DAY}
     AND identity NOT IN (SELECT identity FROM fates FINAL
-        WHERE fate = 'stored' AND identity IN (SELECT identity FROM events WHERE {_THIS_DAY}))
+        WHERE (fate = 'stored' OR code = 'retention_over')
+        AND identity IN (SELECT identity FROM events WHERE {_THIS_DAY}))
 ) AS e
 INNER JOIN ledger AS l ON e.log_id = l.log_id AND e.log_partition = l.log_partition
 WHERE e.log_offset >= l.first_offset AND e.log_offset < l.next_offset

@@ -96,6 +96,9 @@ _TABLE = (
         None,
         "Consent had been withdrawn when the event was received; the collector did not know yet.",
     ),
+    Code(
+        "retention_over", "erased", None, "The days of its class were over: its event was deleted."
+    ),
     Code("time_clamped", "flag", None, "The event claimed a time after it was received."),
     Code("currency_filled", "flag", None, "An amount came without a currency; the site's stands."),
     Code("consent_unreadable", "flag", None, "The consent object was unreadable: undecided."),

@@ -36,6 +36,12 @@ DECISIONS = {
     "before the answer to a decision",
 }  # fmt: skip
 """Reached while a decision about consent is taken: `test_decisions.py` gets there."""
+RETAINING = {
+    "before the proofs", "before the orders stay", "before the horizon", "after the horizon",
+    "before the past is derived", "before the days are cleared",
+    "before the fates of what is over", "before rows go", "after rows went",
+}  # fmt: skip
+"""Reached where something is over: `test_retention_runs.py` gets there."""
 _COLLECTING = _KAFKA_ONLY | _TALLIES | {"before the answer"}
 
 
@@ -50,7 +56,7 @@ class Fault(NamedTuple):
 
 def points(mode: str) -> list[str]:
     """Give the fail points that processes of a mode get to, whatever the weather."""
-    left_out = _COMMANDS | _WHILE_KAFKA_IS_AWAY | DECISIONS
+    left_out = _COMMANDS | _WHILE_KAFKA_IS_AWAY | DECISIONS | RETAINING
     left_out |= _KAFKA_ONLY if mode == "embedded" else _EMBEDDED_ONLY
     return [point for point in FAIL_POINTS if point not in left_out]
 
