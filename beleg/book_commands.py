@@ -11,6 +11,7 @@ from beleg import audit as auditing
 from beleg import ledger as books
 from beleg import rebuild as rebuilding
 from beleg import replay as replaying
+from beleg import retention as keeping
 from beleg import trace as tracing
 from processors.rejects import Rejects
 from spine.codes import CODES
@@ -163,5 +164,28 @@ def replay(
     sys.exit(run_to_end(replaying.replay(settings(), chosen, click.echo, only_tell=dry_run)))
 
 
-BOOK_COMMANDS: tuple[click.Command, ...] = (ledger, trace, audit, rebuild, replay, log)
+@click.command()
+@click.option("--run", "runs", is_flag=True, help="Delete what is over now; it is done every hour.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+@click.pass_obj
+def retention(settings: Callable[[], Settings], *, runs: bool, as_json: bool) -> None:
+    """Show how long what is stored stays.
+
+    For each site and class of its consent rules: the days and their source, the oldest event that
+    is there, the rows that are due, and what went in the last run. Processors delete what is over
+    every hour by themselves; `--run` does it now, safe to interrupt and to repeat, with an embedded
+    store only while `beleg run` does not run (else exit 2).
+    """
+    run_to_end(keeping.retention(settings(), click.echo, runs=runs, as_json=as_json))
+
+
+BOOK_COMMANDS: tuple[click.Command, ...] = (
+    ledger,
+    trace,
+    audit,
+    rebuild,
+    replay,
+    retention,
+    log,
+)
 """All of them, for the command line."""

@@ -21,6 +21,7 @@ from beleg.admin import Admin, Check
 from beleg.boot import LastBoot, take_again
 from beleg.measuring import measure
 from beleg.open_log import control_log, kafka_topic, open_log, own_log_id
+from beleg.retention import retain_for_ever
 from beleg.seat import Seat, spill_directories, until_let_go
 from collector.app import Collector
 from collector.consent import Logs
@@ -218,15 +219,18 @@ class House:
             await processor.run()
 
         processing = self._start(process())
-        measuring = self._start(measure(log, log_id, store, settings.log.group, self._metrics))
-        rebuilding = self._start(self._renew(store, processor.turn))
+        beside = [
+            self._start(measure(log, log_id, store, settings.log.group, self._metrics)),
+            self._start(self._renew(store, processor.turn)),
+            self._start(retain_for_ever(store, settings.sites, processor.turn, self._metrics)),
+        ]
         if store.path is not None and settings.store.listen:
             await self._build_endpoint(store.path, settings.store)
 
         async def drain() -> None:
-            measuring.cancel()
             await processor.finish(processing)
-            rebuilding.cancel()
+            for task in beside:
+                task.cancel()
 
         self._drains.append(drain)
 

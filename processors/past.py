@@ -10,6 +10,7 @@ from spine.failpoint import reach
 from spine.store import Store, packed
 
 _KEYS_AT_ONCE = 20_000
+_CODE = "retention_over"
 _NOBODY = "toFixedString('', 16)"
 _ITEM = ", ".join(
     f"""if(JSONHas(item, '{name}'), concat('"{name}":', JSONExtractRaw(item, '{name}')), '')"""
@@ -128,7 +129,7 @@ async def tell_fates(store: Store, one: Over, day: int) -> None:
     """Tell of each position whose event goes that it is erased, and why."""
     due = f"{one.events_on(day)} AND NOT {one.reports}"
     await store.command(
-        "INSERT INTO fates SELECT * REPLACE ('erased' AS fate, 'retention_over' AS code)"
+        f"INSERT INTO fates SELECT * REPLACE ('erased' AS fate, '{_CODE}' AS code)"
         " FROM (SELECT * FROM fates FINAL WHERE fate = 'stored' AND (log_id, log_partition,"
         f" log_offset) IN (SELECT log_id, log_partition, log_offset FROM events WHERE {due}))"
     )

@@ -123,6 +123,13 @@ class Metrics:
             "control_age_seconds",
             "How long ago everything on the control log was known here; infinite before that.",
         )
+        self.retention_deleted = self._counter(
+            "retention_deleted", "Rows deleted because the days of their class are over.", ["table"]
+        )
+        self.retention_ended_at = self._gauge(
+            "retention_ended_at_seconds",
+            "When it was last seen to it that what is over goes; every hour, since 1970.",
+        )
         self.withdrawals = self._gauge(
             "withdrawals", "Devices and users who have ever withdrawn something."
         )
