@@ -3,11 +3,13 @@
 import sys
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 
 import click
 
 from beleg import adopt as adopting
 from beleg import audit as auditing
+from beleg import export as exporting
 from beleg import ledger as books
 from beleg import rebuild as rebuilding
 from beleg import replay as replaying
@@ -179,12 +181,51 @@ def retention(settings: Callable[[], Settings], *, runs: bool, as_json: bool) ->
     run_to_end(keeping.retention(settings(), click.echo, runs=runs, as_json=as_json))
 
 
+def _identifier(_: click.Context, __: click.Parameter, text: str) -> tuple[str, str]:
+    kind, equals, value = text.partition("=")
+    if kind not in ("anonymous_id", "user_id") or not equals or not value:
+        raise click.BadParameter("write anonymous_id=… or user_id=…")
+    return kind, value
+
+
+@click.command()
+@click.option("--site", required=True, help="The site that the person is known to.")
+@click.option(
+    "--person",
+    "--id",
+    "identifier",
+    required=True,
+    callback=_identifier,
+    metavar="KIND=VALUE",
+    help="anonymous_id=… or user_id=…",
+)
+@click.option(
+    "-o",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A file that is not there yet; without it standard output.",
+)
+@click.pass_obj
+def export(
+    settings: Callable[[], Settings], site: str, identifier: tuple[str, str], file: Path | None
+) -> None:
+    """Give a person what is stored of it (GDPR Art. 15 and 20).
+
+    One JSON object: identifiers, events with what was decided about each, by which rule, until when
+    it stays and who may receive it, sessions, orders, conversions, what was said about consent.
+    What may be another person's is left out. Works while everything runs. Exit 1 when nobody is
+    known by that name.
+    """
+    sys.exit(run_to_end(exporting.export(settings(), site, identifier, file)))
+
+
 BOOK_COMMANDS: tuple[click.Command, ...] = (
     ledger,
     trace,
     audit,
     rebuild,
     replay,
+    export,
     retention,
     log,
 )

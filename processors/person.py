@@ -57,12 +57,7 @@ async def find(store: Store, site: str, kind: Kind, value: str) -> Person:
     """Give the person behind an identifier; nobody known where there is none. Raises: Unavailable.
 
     An order that was reported by several persons gives all of them."""
-    seeds = (
-        await _who_ordered(store, site, value)
-        if kind == "order"
-        else {identifier_id(site, kind, value)}
-    )
-    subjects = frozenset(await _linked(store, seeds))
+    subjects = await subjects_of(store, site, kind, value)
     if not subjects:
         return Person(site, subjects, (), (), (), (), 0)
     ((anonymous_ids, user_ids),) = await store.select(
@@ -83,6 +78,17 @@ async def find(store: Store, site: str, kind: Kind, value: str) -> Person:
         landed,
         int(decisions),
     )
+
+
+async def subjects_of(store: Store, site: str, kind: Kind, value: str) -> frozenset[bytes]:
+    """Give the digests of all identifiers of the person behind one; the one asked for is among
+    them, whether it is known or not. Raises: Unavailable."""
+    seeds = (
+        await _who_ordered(store, site, value)
+        if kind == "order"
+        else {identifier_id(site, kind, value)}
+    )
+    return frozenset(await _linked(store, seeds))
 
 
 def carries(subjects: Iterable[bytes]) -> str:
