@@ -6,6 +6,7 @@ from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
 from consent_rules.reading import Reading
 from spine.event import Purpose
@@ -119,8 +120,14 @@ class Rules(
 
     @cached_property
     def keepings(self) -> Mapping[str, Keeping]:
-        """How long what is of each class stays."""
-        return KEEPINGS | self.retention
+        """How long what is of each class stays; where the file does not say it, orders stay after
+        that only if a line keeps some under the same class."""
+        named = {rule.retention for rule in self.rule}
+        defaults = {
+            name: keeping if keeping.orders in named else replace(keeping, orders=None)
+            for name, keeping in KEEPINGS.items()
+        }
+        return defaults | self.retention
 
     def allowed(self, granted: frozenset[str], denied: frozenset[str]) -> frozenset[str]:
         """Give the purposes that may be used: an undecided one only in a regime of opt-out."""

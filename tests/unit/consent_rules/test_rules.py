@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from consent_rules.faults import keepable_paths
-from consent_rules.regime import name_of
+from consent_rules.regime import KEEPINGS, name_of
 from consent_rules.rules import PRESETS, load
 from spine.errors import Misconfigured
 
@@ -81,9 +81,12 @@ def test_a_file_says_how_long_what_is_of_its_classes_stays(tmp_path: Path) -> No
     file.write_text(HEAD + own + rule(more='retention = "trial"') + REST)
     keepings = load(str(file)).keepings
     assert {name: (one.days, one.orders) for name, one in keepings.items()} == {
-        "usage": (90, None), "audience": (760, "accounting"), "accounting": (4018, None),
+        "usage": (90, None), "audience": (760, None), "accounting": (4018, None),
         "proof": (1826, None), "trial": (30, "accounting"),
     }  # fmt: skip
+    books = rule("books", more='retention = "accounting"')
+    file.write_text(HEAD + books + REST)
+    assert load(str(file)).keepings == KEEPINGS
 
 
 @pytest.mark.parametrize(
