@@ -1,7 +1,5 @@
 """A stand-in for a ClickHouse server: the real engine behind ClickHouse's HTTP interface."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -9,6 +7,8 @@ from typing import Any, NamedTuple
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
+
+from tests.nursery import Child
 
 
 class Server(NamedTuple):
@@ -24,13 +24,9 @@ def client_of(server: Server, **options: Any) -> closing[Client]:
 @contextmanager
 def started(path: Path, *options: str, port: int = 0) -> Iterator[Server]:
     """Serve a chDB directory from a process of its own: chDB takes one directory per process."""
-    where = f"127.0.0.1:{port}"
-    command = [sys.executable, "-m", "reports.endpoint", str(path), "--listen", where]
-    with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            host, _, bound = process.stdout.readline().strip().rpartition(":")
-            yield Server(host, int(bound))
-        finally:
-            process.terminate()
-            assert process.wait(timeout=30) == 0
+    listen = ("--listen", f"127.0.0.1:{port}")
+    with closing(Child("reports.endpoint", str(path), *listen, *options)) as process:
+        host, _, bound = process.stdout.readline().strip().rpartition(":")
+        yield Server(host, int(bound))
+        process.terminate()
+        assert process.wait(timeout=30) == 0, process.stderr.read()

@@ -20,6 +20,7 @@ from clickhouse_connect.driver.client import Client
 from tests.clickhouse_server import Server, started
 from tests.kafka_broker import Broker
 from tests.kafka_cluster import Cluster
+from tests.nursery import Child, run
 
 BROWSER_KEY, SERVER_KEY = "bk_flow_12345678", "sk_flow_12345678"
 ORIGIN = "https://shop.example"
@@ -34,7 +35,10 @@ server_keys = ["{SERVER_KEY}"]
 
 
 class Process:
-    """A running `beleg` command; its log lines are read so that its pipe never fills."""
+    """A running `beleg` command; its log lines are read so that its pipe never fills.
+
+    Forked from what has its imports, unless it runs under something, or in an environment that
+    Python itself reads, and has to start from nothing."""
 
     def __init__(
         self,
@@ -43,10 +47,14 @@ class Process:
         env: Mapping[str, str] | None = None,
         under: tuple[str, ...] = (),
     ) -> None:
-        command = [*under, sys.executable, "-m", "beleg", "--config", str(config), *arguments]
-        self.popen = subprocess.Popen(
-            command, stderr=subprocess.PIPE, text=True, env={**os.environ, **(env or {})}
-        )
+        words, env = ("beleg", "--config", str(config), *arguments), env or {}
+        self.popen: Child | subprocess.Popen[str]
+        if under or not all(name.startswith("BELEG_") for name in env):
+            command = [*under, sys.executable, "-m", *words]
+            env = {**os.environ, **env}
+            self.popen = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env)
+        else:
+            self.popen = Child(*words, env=env)
         self.lines: list[str] = []
         self._reading = threading.Thread(target=self._read, daemon=True)
         self._reading.start()
@@ -74,8 +82,9 @@ class Process:
             self.popen.send_signal(number)
         code = self.popen.wait(within_s)
         self._reading.join(5)
-        assert self.popen.stderr is not None
-        self.popen.stderr.close()
+        for pipe in (self.popen.stdout, self.popen.stderr):
+            if pipe is not None:
+                pipe.close()
         return code
 
 
@@ -134,15 +143,7 @@ class House:
         self, *arguments: str, check: bool = True, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
-        command = [sys.executable, "-m", "beleg", "--config", str(self.config), *arguments]
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-            env={**os.environ, **(env or {})},
-        )
+        done = run("beleg", "--config", str(self.config), *arguments, env=env)
         if check:
             assert done.returncode == 0, done.stdout + done.stderr
         return done
@@ -254,8 +255,7 @@ log.partitions = 3
 store.url = "clickhouse://{reached.host}:{reached.port}/beleg"
 {SITE}"""
         )
-        command = [sys.executable, "-m", "beleg", "--config", str(config), "migrate"]
-        done = subprocess.run(command, check=False, timeout=60, capture_output=True, text=True)
+        done = run("beleg", "--config", str(config), "migrate")
         assert done.returncode == 0, done.stderr
         house = House(config, roles, stack, server)
         try:

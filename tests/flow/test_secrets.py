@@ -31,6 +31,8 @@ server_keys = ["{SERVER_KEY}"]
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
     with embedded_house(tmp_path, EXTRA) as house:
+        assert house.running["run"].end() == 0
+        house.start("run", {"PYTHONUNBUFFERED": "1"})  # from nothing: with a title of its own
         yield house
 
 
