@@ -11,6 +11,7 @@ import pytest
 from spine.store import Store
 from tests.clickhouse_server import Server, started
 from tests.kafka_broker import Broker, running_broker, what_is_missing
+from tests.migrated import copy_store
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -47,15 +48,11 @@ def chdb_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def store(chdb_dir: Path) -> Iterator[Store]:
     """One embedded store with its tables, for the whole session: chDB opens one directory per
     process. Tests keep apart by the names of their sites and logs."""
-    opened = asyncio.run(_opened(chdb_dir))
+    if not (chdb_dir / "store").exists():
+        copy_store(chdb_dir / "store")
+    opened = asyncio.run(Store.open("embedded", chdb_dir))
     yield opened
     asyncio.run(opened.close())
-
-
-async def _opened(data_dir: Path) -> Store:
-    store = await Store.open("embedded", data_dir)
-    await store.migrate(lambda _: None)
-    return store
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """One class, two engines' doors: the store does the same in this process and over HTTP."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from spine.errors import Misconfigured, Unavailable
 from spine.store import DERIVE_VERSION, Store, migrations, packed, statements
-from tests.clickhouse_server import started
+from tests.clickhouse_server import Server, started
 
 
 @pytest.fixture(params=["embedded", "clickhouse"])
@@ -16,25 +17,38 @@ async def store(
     request: pytest.FixtureRequest, tmp_path: Path, chdb_dir: Path
 ) -> AsyncIterator[Store]:
     if request.param == "embedded":
-        opened = await _emptied(chdb_dir)
+        opened = await _emptied("embedded", chdb_dir)
+    else:
+        server: Server = request.getfixturevalue("server")
+        opened = await _emptied(f"clickhouse://{server.host}:{server.port}/beleg", tmp_path)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with started(tmp_path_factory.mktemp("server"), "--writable") as opened:
         yield opened
-        await opened.close()
-        opened = await _emptied(chdb_dir)  # other tests of this process have the same directory
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tables_for_others(chdb_dir: Path) -> Iterator[None]:
+    """Other tests of this process have the same directory."""
+    yield
+
+    async def made() -> None:
+        opened = await _emptied("embedded", chdb_dir)
         await opened.migrate(quiet)
         await opened.close()
-        return
-    with started(tmp_path / "server", "--writable") as server:
-        url = f"clickhouse://{server.host}:{server.port}/beleg"
-        opened = await Store.open(url, tmp_path, makes=True)
-        yield opened
-        await opened.close()
+
+    asyncio.run(made())
 
 
-async def _emptied(chdb_dir: Path) -> Store:
-    opened = await Store.open("embedded", chdb_dir)
+async def _emptied(url: str, data_dir: Path) -> Store:
+    opened = await Store.open(url, data_dir, makes=True)
     await opened.command("DROP DATABASE beleg")
     await opened.close()
-    return await Store.open("embedded", chdb_dir)
+    return await Store.open(url, data_dir, makes=True)
 
 
 def quiet(_: str) -> None:

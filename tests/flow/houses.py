@@ -20,6 +20,7 @@ from clickhouse_connect.driver.client import Client
 from tests.clickhouse_server import Server, started
 from tests.kafka_broker import Broker
 from tests.kafka_cluster import Cluster
+from tests.migrated import copy_store
 from tests.nursery import Child, run
 
 BROWSER_KEY, SERVER_KEY = "bk_flow_12345678", "sk_flow_12345678"
@@ -206,9 +207,11 @@ class House:
 
 @contextmanager
 def embedded_house(
-    directory: Path, extra: str = "", listens: str = "127.0.0.1:0"
+    directory: Path, extra: str = "", listens: str = "127.0.0.1:0", *, new: bool = False
 ) -> Iterator[House]:
-    """`beleg run`: embedded log and chDB in one process."""
+    """`beleg run`: embedded log and chDB in one process; a `new` one has to make its tables."""
+    if not new and not (directory / "data" / "store").exists():
+        copy_store(directory / "data" / "store")
     config = directory / "beleg.toml"
     config.write_text(
         f"""data_dir = "{directory / "data"}"
@@ -233,12 +236,16 @@ def kafka_house(
     extra: str = "",
     roles: tuple[str, ...] = ("collect", "process"),
     before: Callable[[Server], Server] = lambda server: server,
+    *,
+    new: bool = False,
 ) -> Iterator[House]:
     """`beleg collect` and `beleg process` on a real Kafka and the ClickHouse HTTP protocol.
 
     What `before` gives stands between them and the store."""
     topic = f"collected-{uuid.uuid4().hex[:8]}"
     config = directory / "beleg.toml"
+    if not new:
+        copy_store(directory / "server")
     with ExitStack() as stack:
         server = stack.enter_context(started(directory / "server", "--writable"))
         reached = before(server)
@@ -266,12 +273,17 @@ store.url = "clickhouse://{reached.host}:{reached.port}/beleg"
 
 @contextmanager
 def house_of(
-    mode: str, directory: Path, request: pytest.FixtureRequest, extra: str = ""
+    mode: str,
+    directory: Path,
+    request: pytest.FixtureRequest,
+    extra: str = "",
+    *,
+    new: bool = False,
 ) -> Iterator[House]:
     """A house in one of the two modes."""
     with ExitStack() as stack:
         if mode == "embedded":
-            yield stack.enter_context(embedded_house(directory, extra))
+            yield stack.enter_context(embedded_house(directory, extra, new=new))
         else:
             broker: Broker = request.getfixturevalue("kafka_broker")
-            yield stack.enter_context(kafka_house(directory, broker, extra))
+            yield stack.enter_context(kafka_house(directory, broker, extra, new=new))

@@ -12,7 +12,7 @@ from tests.flow.houses import SERVER_KEY, House, house_of
 
 @pytest.fixture(params=["embedded", "kafka"])
 def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
-    with house_of(request.param, tmp_path, request) as opened:
+    with house_of(request.param, tmp_path, request, new=True) as opened:
         yield opened
 
 
