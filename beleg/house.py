@@ -40,7 +40,15 @@ from spine.kafka_log import KafkaLog
 from spine.kafka_read import Pace
 from spine.log import Appends
 from spine.metrics import Metrics
-from spine.runtime import listen, locked, serve, spare_cycle_collector, tell, until_stopped
+from spine.runtime import (
+    fall_at_once,
+    listen,
+    locked,
+    serve,
+    spare_cycle_collector,
+    tell,
+    until_stopped,
+)
 from spine.settings import Settings, StoreSettings
 from spine.spill import Spill
 from spine.store import Store
@@ -104,6 +112,7 @@ class House:
             if self._seat is None:
                 await self._build_admin()
                 tell(lock, {**self.addresses, "ticket": self._ticket})
+            fall_at_once()
             spare_cycle_collector()
             _logger.info(
                 "worker ready" if self._seat else "ready", role=self._role, **self.addresses

@@ -6,10 +6,12 @@ The only place that knows about SIGTERM.
 import asyncio
 import contextlib
 import errno
+import faulthandler
 import fcntl
 import gc
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -29,6 +31,7 @@ from spine.settings import address
 
 T = TypeVar("T")
 
+_CRASHES = (signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV)
 _BACKLOG = 1_024  # connections that come at once, before they are accepted
 
 
@@ -46,6 +49,18 @@ def spare_cycle_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 10, 10)
+
+
+def fall_at_once() -> None:
+    """Let a crash end the process at once, with a trace of its code and no copy of its memory.
+
+    The memory holds what senders sent and consent forbids. The handlers that chDB brings wait for
+    minutes instead, and nobody starts the process again; so call it when chDB is open."""
+    _, most = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, most))
+    for number in _CRASHES:
+        signal.signal(number, signal.SIG_DFL)
+    faulthandler.enable()
 
 
 async def until_stopped(tasks: Iterable["asyncio.Task[None]"]) -> None:

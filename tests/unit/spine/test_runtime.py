@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -138,3 +139,30 @@ def test_an_exception_that_a_library_logs_is_a_line_with_its_traceback() -> None
     line = json.loads(done.stderr)
     assert line["event"] == "task failed"
     assert "ValueError: torn" in line["exception"]
+
+
+CRASHING = """
+import os, resource, signal
+from spine.runtime import fall_at_once
+_, most = resource.getrlimit(resource.RLIMIT_CORE)
+resource.setrlimit(resource.RLIMIT_CORE, (most, most))
+signal.signal(signal.SIGABRT, lambda *_: None)
+signal.signal(signal.SIGSEGV, signal.SIG_IGN)
+{fall}
+secret = "canary-" + "in-memory"
+os.kill(os.getpid(), signal.{signal})
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGABRT", "SIGSEGV"])
+def test_a_crash_ends_at_once_with_a_trace_and_without_a_copy_of_the_memory(
+    tmp_path: Path, name: str
+) -> None:
+    program = CRASHING.format(fall="fall_at_once()", signal=name)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode == -signal.Signals[name]
+    assert b"most recent call first" in done.stderr
+    assert b"canary-in-memory" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
