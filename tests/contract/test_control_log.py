@@ -62,12 +62,23 @@ async def grant(control: Control, name: str, purpose: str, at_ms: int) -> None:
     await control.enter(subject(name), (purpose,), (), at_ms)
 
 
-async def until(said: Callable[[], bool], within_s: float = 2.0) -> float:
+async def until(said: Callable[[], bool], within_s: float = 30.0) -> None:
     started = time.monotonic()
     while not said():
         assert time.monotonic() - started < within_s
         await asyncio.sleep(0.005)
-    return time.monotonic() - started
+
+
+async def until_it_knows(control: Control, said: Callable[[], bool]) -> None:
+    """Return when it knows what has just been entered elsewhere.
+
+    Until then it says of what it knows that it is older than that, whatever the machine does."""
+    entered = time.monotonic()
+    while not said():
+        now = time.monotonic()
+        assert control.age_s >= now - entered or said()
+        assert now - entered < 30
+        await asyncio.sleep(0.005)
 
 
 async def test_what_is_entered_is_known_at_once_here_and_soon_elsewhere(make: Opened) -> None:
@@ -76,8 +87,7 @@ async def test_what_is_entered_is_known_at_once_here_and_soon_elsewhere(make: Op
         assert one.of("shop", "d1", None).denies("analytics")
         assert one.of("shop", "d2", "d1") == NOTHING
         assert one.of("other", "d1", None) == NOTHING
-        took_s = await until(lambda: other.of("shop", "d1", "u1").denies("analytics"))
-        assert took_s < 2
+        await until_it_knows(other, lambda: other.of("shop", "d1", "u1").denies("analytics"))
         await grant(other, "d1", "analytics", 6)
         assert not other.of("shop", "d1", None).denies("analytics")
         await until(lambda: not one.of("shop", "d1", None).denies("analytics"))
@@ -182,7 +192,7 @@ async def test_the_knowledge_grows_old_while_kafka_is_away_and_then_catches_up(
 ) -> None:
     async with following(KafkaControl(topic)) as control:
         await withdraw(control, "d1", 5)
-        assert control.age_s < 1
+        await until(lambda: control.age_s < 1)
         await asyncio.to_thread(broker.kill)
         with pytest.raises(Unavailable):
             await withdraw(control, "d2", 5)
@@ -216,14 +226,14 @@ async def test_what_was_withdrawn_stays_known_while_all_threads_of_a_process_are
     prepare(tmp_path / "log")
     async with following(EmbeddedControl(tmp_path / "log")) as control:
         await until(lambda: control.age_s < 1)
-        busy = [asyncio.create_task(asyncio.to_thread(time.sleep, 2)) for _ in range(64)]
+        busy = [asyncio.create_task(asyncio.to_thread(time.sleep, 3)) for _ in range(64)]
         oldest_s = 0.0
-        for _ in range(15):
+        for _ in range(30):
             await asyncio.sleep(0.1)
             oldest_s = max(oldest_s, control.age_s)
         for task in busy:
             task.cancel()
-        assert oldest_s < 1
+        assert oldest_s < 2
 
 
 async def test_an_embedded_value_replaces_the_one_before(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from tests.flow.houses import BROWSER_KEY, ORIGIN, SERVER_KEY, House, embedded_h
 from tests.kafka_broker import Broker
 
 _WITHIN_S = 2.0
+_GIVES_UP_AFTER_S = 60.0
 
 
 @pytest.fixture(params=["embedded", "kafka"])
@@ -57,10 +58,16 @@ def event(device: str, name: str = "page_view", **fields: object) -> dict[str, o
 
 
 async def said(house: House, role: str, device: str) -> str:
-    status, answer = await asked(house, role, "/v1/events", event(device))
-    assert status == 202, answer
-    (result,) = answer["results"]
-    return str(result["code"] or result["status"])
+    """Tell what becomes of an event of a device, once the collector knows who has withdrawn."""
+    give_up_at = time.monotonic() + _GIVES_UP_AFTER_S
+    while True:
+        status, answer = await asked(house, role, "/v1/events", event(device))
+        if status == 202:
+            (result,) = answer["results"]
+            return str(result["code"] or result["status"])
+        assert (status, answer["code"]) == (503, "consent_unknown")
+        assert time.monotonic() < give_up_at
+        await asyncio.sleep(0.05)
 
 
 async def decide(house: House, role: str, device: str, action: str, **fields: object) -> None:
@@ -69,11 +76,23 @@ async def decide(house: House, role: str, device: str, action: str, **fields: ob
     assert (status, answer) == (202, {"accepted": 1})
 
 
-async def until(house: House, role: str, device: str, wanted: str) -> float:
+async def until(house: House, role: str, device: str, wanted: str) -> None:
+    """Return when a collector says so of a device.
+
+    Whoever sends later than the promised time after a withdrawal is not accepted, however slow the
+    machine is: a collector that knows too little by then says that it does."""
     started = time.monotonic()
-    while await said(house, role, device) != wanted:
-        assert time.monotonic() - started < _WITHIN_S
-    return time.monotonic() - started
+    while True:
+        sent_after_s = time.monotonic() - started
+        status, answer = await asked(house, role, "/v1/events", event(device))
+        if status == 202:
+            (result,) = answer["results"]
+            if (result["code"] or result["status"]) == wanted:
+                return
+            assert wanted != "withdrawn" or sent_after_s < _WITHIN_S
+        else:
+            assert (status, answer["code"]) == (503, "consent_unknown")
+        assert sent_after_s < _GIVES_UP_AFTER_S
 
 
 async def test_a_withdrawal_is_in_force_everywhere_in_time_and_after_a_kill(house: House) -> None:
@@ -103,18 +122,17 @@ async def test_a_withdrawal_is_in_force_everywhere_in_time_and_after_a_kill(hous
     )
     assert rows[0] == ("withdraw", "", "*", "banner-3", "anonymous_id", 0)
     assert rows[1][:3] == ("grant", "analytics", "")
-    ledger = await asyncio.to_thread(house.ledger)
+    ledger = await asyncio.to_thread(house.ledger_at_rest)
     assert ledger["holds"] is True
     assert sum(one["fates"]["control"] for one in ledger["partitions"]) >= 2
 
 
 async def test_others_know_of_each_withdrawal_in_time(house: House) -> None:
     first, *others = collectors(house)
-    took_s = []
     for number in range(10):
         await decide(house, first, f"quick-{number}", "withdraw")
-        took_s += [await until(house, role, f"quick-{number}", "withdrawn") for role in others]
-    assert max(took_s, default=0) < _WITHIN_S
+        for role in others:
+            await until(house, role, f"quick-{number}", "withdrawn")
 
 
 async def test_without_kafka_only_what_needs_no_consent_is_taken(
