@@ -29,4 +29,4 @@ def started(path: Path, *options: str, port: int = 0) -> Iterator[Server]:
         host, _, bound = process.stdout.readline().strip().rpartition(":")
         yield Server(host, int(bound))
         process.terminate()
-        assert process.wait(timeout=30) == 0, process.stderr.read()
+        assert process.wait(timeout=90) == 0, process.stderr.read()

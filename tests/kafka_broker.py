@@ -211,7 +211,7 @@ class Broker:
 
     def wait_until_listening(self) -> None:
         process = self._running()
-        give_up_at = time.monotonic() + 60
+        give_up_at = time.monotonic() + 120
         while not self._listens():
             if process.poll() is not None or time.monotonic() > give_up_at:
                 raise RuntimeError("Kafka did not start:\n" + self.log())

@@ -18,7 +18,7 @@ from tests.flow.houses import House
 from tests.flow.report_model import Report, report
 from tests.flow.views import shown_report
 
-_SETTLES_WITHIN_S = 90
+_SETTLES_WITHIN_S = 180
 
 
 class Judgement(NamedTuple):

@@ -49,7 +49,7 @@ async def die(house: House, role: str, point: str, decision: dict[str, Any]) -> 
     house.running[role].end()
     process = await asyncio.to_thread(house.start, role, {"BELEG_FAILPOINT": point})
     assert await told(house, role, decision) == 0
-    assert await asyncio.to_thread(process.popen.wait, 30) == -9, point
+    assert await asyncio.to_thread(process.popen.wait, 90) == -9, point
     process.end()
     await asyncio.to_thread(house.start, role)
 

@@ -65,7 +65,7 @@ class Process:
         for line in self.popen.stderr:
             self.lines.append(line)
 
-    def ready(self, within_s: float = 30) -> Mapping[str, Any]:
+    def ready(self, within_s: float = 120) -> Mapping[str, Any]:
         """Wait for the line that tells where it listens."""
         until = time.monotonic() + within_s
         while time.monotonic() < until:
@@ -77,7 +77,7 @@ class Process:
             time.sleep(0.02)
         raise AssertionError(f"not ready: exit {self.popen.poll()}\n{''.join(self.lines)}")
 
-    def end(self, number: int = signal.SIGTERM, within_s: float = 30) -> int:
+    def end(self, number: int = signal.SIGTERM, within_s: float = 90) -> int:
         """Send a signal and wait for the exit code."""
         if self.popen.poll() is None:
             self.popen.send_signal(number)
@@ -163,7 +163,7 @@ class House:
         with self.client() as client:
             return [tuple(row) for row in client.query(sql).result_rows]
 
-    def wait_until(self, sql: str, expected: object, within_s: float = 60) -> None:
+    def wait_until(self, sql: str, expected: object, within_s: float = 120) -> None:
         """Return when the first cell of the answer is the expected one."""
         until = time.monotonic() + within_s
         found: object = None
@@ -180,7 +180,7 @@ class House:
         assert done.stdout, done.stderr
         return dict(json.loads(done.stdout))
 
-    def ledger_at_rest(self, within_s: float = 60) -> Mapping[str, Any]:
+    def ledger_at_rest(self, within_s: float = 120) -> Mapping[str, Any]:
         """Give the ledger once nothing on the log is pending."""
         until = time.monotonic() + within_s
         while True:

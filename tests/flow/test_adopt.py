@@ -114,7 +114,7 @@ def test_a_removed_log_is_refused_until_it_is_adopted(tmp_path: Path) -> None:
         assert house.run("log", "adopt", "--yes", check=False).returncode == 2
         tell(house, *range(5, 15))
         counted_once(house, *range(15))
-        report = house.ledger()
+        report = house.ledger_at_rest()
         assert report["holds"] is True
         assert fates(report["partitions"]) >= 10
         assert fates(report["replaced"][0]["partitions"]) >= 10
@@ -160,7 +160,7 @@ def test_a_log_restored_from_an_older_copy_gets_another_id(tmp_path: Path) -> No
         house.start("run")
         tell(house, *range(25, 40))
         counted_once(house, *range(40))
-        report = house.ledger()
+        report = house.ledger_at_rest()
         assert report["holds"] is True
         assert report["partitions"][0]["fates"]["duplicate"] >= 10  # 5 read again, 5 sent again
 

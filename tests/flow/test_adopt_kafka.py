@@ -123,7 +123,7 @@ def test_a_topic_made_again_then_grown_is_adopted_each_time(
         tell(house, *range(50, 90))  # their copies stand in other partitions
         house.start("process")
         counted_once(house, *range(90))
-        report = house.ledger()
+        report = house.ledger_at_rest()
         assert report["holds"] is True
         assert [len(one["partitions"]) for one in report["replaced"]] == [3, 3]
         assert fates(report["replaced"][0]["partitions"]) >= 54 + 15
@@ -232,7 +232,7 @@ def test_what_retention_passed_unread_is_lost_and_reading_goes_on(
         house.start("process")
         tell(house, 60)
         house.wait_until("SELECT count() FROM v_events WHERE event_id = 'e60'", 1)
-        report = house.ledger()
+        report = house.ledger_at_rest()
         assert house.run("ledger", check=False).returncode == 1
         assert lost(report["partitions"]) == sum(max(before) + 2 - each for each in before)
         assert all(one["unbalanced"] is None for one in report["partitions"])

@@ -27,6 +27,7 @@ def test_a_real_clickstream_is_counted_once_everywhere(house: House, tmp_path: P
 
     house.wait_until("SELECT count() FROM fates", len(lines), within_s=120)
     house.wait_until("SELECT count() FROM v_orders", truth.orders)
+    ledger = house.ledger_at_rest()
     assert house.ask("SELECT count(), uniqExact(event_id) FROM v_events") == [
         (truth.events, truth.events)
     ]
@@ -51,7 +52,6 @@ def test_a_real_clickstream_is_counted_once_everywhere(house: House, tmp_path: P
     assert kpi == [(truth.sessions, truth.orders, truth.revenue, None)]
     house.wait_until("SELECT count() FROM ledger WHERE lost", 0)
 
-    ledger = house.ledger()
     assert ledger["holds"] is True
     fates = [one["fates"] for one in ledger["partitions"]]
     assert sum(one["stored"] for one in fates) == truth.events

@@ -82,7 +82,7 @@ async def test_poison_becomes_rejects_with_its_bytes_and_stops_nothing(house: Ho
         (value, "unknown_schema" if b"event.7" in value else "unreadable_record")
         for value in POISON
     ]
-    ledger = await asyncio.to_thread(house.ledger)
+    ledger = await asyncio.to_thread(house.ledger_at_rest)
     assert ledger["holds"] is True
     assert sum(one["fates"]["rejected"] for one in ledger["partitions"]) == len(POISON)
 
