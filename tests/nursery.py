@@ -33,13 +33,19 @@ _lock = threading.Lock()
 class Child:
     """A running module; of `subprocess.Popen` what tests use."""
 
-    def __init__(self, module: str, *arguments: str, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        module: str,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> None:
         out, err, told = os.pipe(), os.pipe(), os.pipe()
         birth = {
             "module": module,
             "arguments": arguments,
             "env": {**os.environ, **(env or {})},
-            "cwd": str(Path.cwd()),
+            "cwd": str(cwd or Path.cwd()),
         }
         with _lock:
             socket.send_fds(_nursery(), [json.dumps(birth).encode()], [out[1], err[1], told[1]])
@@ -62,7 +68,9 @@ class Child:
     def wait(self, timeout: float | None = None) -> int:
         with self._waiting:
             if self.returncode is None:
-                if not select.select([self._told], [], [], timeout)[0]:
+                poll = select.poll()
+                poll.register(self._told, select.POLLIN)
+                if not poll.poll(None if timeout is None else timeout * 1000):
                     raise subprocess.TimeoutExpired("beleg", timeout or 0)
                 self.returncode = int(self._told.read(8))
                 self._told.close()
@@ -88,10 +96,14 @@ class Child:
 
 
 def run(
-    module: str, *arguments: str, env: Mapping[str, str] | None = None, within_s: float = 120
+    module: str,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    within_s: float = 120,
 ) -> "subprocess.CompletedProcess[str]":
     """Run a module to its end, and give what it said."""
-    child = Child(module, *arguments, env=env)
+    child = Child(module, *arguments, env=env, cwd=cwd)
     said: dict[str, str] = {}
     try:
         reading = threading.Thread(target=lambda: said.update(err=child.stderr.read()))

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.flow.copies import ROOT
+from tests.nursery import run
 
 SHOP = """
 [collector]
@@ -21,6 +22,8 @@ regions = {FR = "fr_exempt"}
 
 
 def beleg(directory: Path, *arguments: str, told: str = "") -> "subprocess.CompletedProcess[str]":
+    if not told:
+        return run("beleg", *arguments, cwd=directory)
     return subprocess.run(
         [sys.executable, "-m", "beleg", *arguments],
         cwd=directory,
@@ -34,9 +37,8 @@ def beleg(directory: Path, *arguments: str, told: str = "") -> "subprocess.Compl
 
 def explained(directory: Path, *arguments: str, event: dict[str, Any] | None = None) -> Any:
     file = ["-"] if event is not None else []
-    ended = beleg(
-        directory, "rules", "explain", *file, *arguments, "--json", told=json.dumps(event or {})
-    )
+    told = json.dumps(event) if event is not None else ""
+    ended = beleg(directory, "rules", "explain", *file, *arguments, "--json", told=told)
     assert ended.returncode == 0, ended.stderr
     return json.loads(ended.stdout)
 

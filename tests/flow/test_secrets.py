@@ -2,8 +2,6 @@
 
 What stands in the environment can be read in /proc by the same user; nothing can hide it there."""
 
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -13,6 +11,7 @@ import pytest
 
 from tests.clickhouse_server import client_of, started
 from tests.flow.houses import House, embedded_house
+from tests.nursery import run
 
 MARK = "canary"
 ADMIN, STORE = f"{MARK}_admin_token_0123", f"{MARK}_store_token_0123"
@@ -121,14 +120,11 @@ def test_a_crash_tells_no_secret(tmp_path: Path) -> None:
 def test_a_setting_that_is_refused_is_named_and_not_quoted(
     tmp_path: Path, variable: str, value: str
 ) -> None:
-    command = [sys.executable, "-m", "beleg", "check"]
-    environment = {"PYTHONPATH": str(Path(__file__).parents[2]), variable: value}
+    environment = {variable: value}
     if variable == "BELEG__STORE__URL":
         environment["BELEG__LOG__URL"] = "kafka://127.0.0.1:9"
         environment["BELEG__LOG__APPEND_DEADLINE_MS"] = "300"
-    done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
+    done = run("beleg", "check", cwd=tmp_path, env=environment)
     assert done.returncode == 2
     assert done.stderr.startswith("beleg: ")
     assert MARK not in done.stdout + done.stderr
