@@ -16,7 +16,7 @@ from consent_rules.explain import in_words
 from consent_rules.regime import Rules
 from consent_rules.regions import load_all
 from consent_rules.rules import PRESETS, load
-from consent_rules.standing import Carried
+from consent_rules.standing import TEXTS, carrying
 from consent_rules.table import table as as_table
 from spine.codes import Refused
 from spine.errors import Misconfigured
@@ -82,9 +82,10 @@ def _carried(command: Callable[..., None]) -> Callable[..., None]:
         "onetrust_closed": "Cookie OptanonAlertBoxClosed; without it nobody has chosen.",
         "tcf_cookie": "Cookie euconsent-v2 or eupubconsent-v2.",
     }
-    for name in reversed(Carried._fields[1:]):
+    for name in reversed(TEXTS):
         option = f"--{name.replace('_', '-')}"
-        command = click.option(option, default="", metavar="TEXT", help=helps[name])(command)
+        named = click.option(option, multiple=True, metavar="TEXT", help=helps[name])
+        command = named(command)
     return click.option("--gpc", is_flag=True, help="Sec-GPC: 1.")(command)
 
 
@@ -111,8 +112,8 @@ def explain(
 
     FILE has one event, or a batch, as it is posted to /v1/events; "-" reads standard input. Without
     FILE it is a page view with everything in it. What a page sends beside its events is given by
-    options; an event's own consent object stands in the event. An event without occurred_at happens
-    now.
+    options, each as often as it is sent; an event's own consent object stands in the event. An
+    event without occurred_at happens now.
 
     \b
     beleg rules explain --country FR --site shop
@@ -120,9 +121,10 @@ def explain(
     echo '{"name":"login","consent":{"purposes":{"analytics":true}}}' | beleg rules explain -
     """
     chosen = _chosen(settings, name, site, country)
+    carried_along = carrying(carried.pop("gpc"), carried)
     for number, event in enumerate(_events(file)):
         moment = event.occurred_at or datetime.now(UTC)
-        told = explained(chosen, event, Carried(**carried), round(moment.timestamp() * 1000))
+        told = explained(chosen, event, carried_along, round(moment.timestamp() * 1000))
         if as_json:
             click.echo(msgspec.json.encode(told).decode())
         else:

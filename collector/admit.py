@@ -131,7 +131,7 @@ def _admit(
     withdrawn = arrival.withdrawn(source.site, claim.anonymous_id, claim.user_id)
     decision = _decide(claim, claimed_ms, arrival, withdrawn)
     if isinstance(decision, Dropped):
-        detail = None if decision.readable else "the consent object is unreadable"
+        detail = None if decision.readable else "what was said of consent cannot all be read"
         code = "no_consent"
         if withdrawn is not NOT_WITHDRAWN and isinstance(
             _decide(claim, claimed_ms, arrival, NOT_WITHDRAWN), Kept

@@ -16,6 +16,7 @@ from collector.decode import refusal
 from collector.observe import Receipt
 from collector.source import Source
 from collector.times import milliseconds
+from consent_rules.signals.claim import says_twice
 from spine.codes import Refused
 from spine.control import Control
 from spine.digest import identifier_id
@@ -58,6 +59,8 @@ def decode_decision(body: bytes) -> Decision | Refused:
         return refusal(str(error))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Refused("wrong_type", "$", "The body is not JSON of a decision")
+    if says_twice(body):  # a grant behind a withdrawal would hide it
+        return Refused("bad_value", "$", "Expected every name once")
     if decision.anonymous_id is None and decision.user_id is None:
         return Refused("missing_field", "$.anonymous_id", "Name anonymous_id, user_id, or both")
     if decision.action == "grant" and not decision.purposes:

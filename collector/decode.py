@@ -7,6 +7,7 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
+from collector.doubled import heard_out
 from spine.codes import Refused
 from spine.currencies import CURRENCIES
 from spine.event import KNOWN_NAMES, Event, Identifier, Instant
@@ -85,7 +86,9 @@ def decode(body: bytes, max_events: int) -> Claims | Unreadable:
         return Unreadable("unreadable_body", _readable(error))
     if isinstance(claims, Unreadable):
         return claims
-    return _too_many(claims.events, max_events) or claims
+    if (too_many := _too_many(claims.events, max_events)) is not None:
+        return too_many
+    return claims._replace(events=heard_out(body, claims.events))
 
 
 def _too_many(events: Sequence[object], max_events: int) -> Unreadable | None:

@@ -12,7 +12,7 @@ import msgspec
 from consent_rules.explain import Explanation, explain
 from consent_rules.regime import Rules
 from consent_rules.rules import is_path, load
-from consent_rules.standing import NOTHING, Carried
+from consent_rules.standing import TEXTS, Carried, carrying
 from spine.errors import Misconfigured
 from spine.event import Event
 
@@ -21,9 +21,9 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """One example.
 
     Shape: `event` names one of the file's `[events]`, whose consent object the case may give; `at`
-    is when it happened; `carried` has what a request carries, by the names of `Carried`. Of what is
-    kept either `stays` or `gone` says every field; what is not said is as by default. Those that
-    are `shown` stand in the documentation."""
+    is when it happened; `carried` has what a request carries, by the names of `Carried`, a list of
+    what it carries several times. Of what is kept either `stays` or `gone` says every field; what
+    is not said is as by default. Those that are `shown` stand in the documentation."""
 
     title: str
     shown: bool = False
@@ -31,7 +31,7 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     event: str
     at: datetime
     consent: dict[str, Any] | None = None
-    carried: dict[str, str | bool] = {}
+    carried: dict[str, str | bool | list[str]] = {}
     rule: str
     outcome: str
     stays: tuple[str, ...] | None = None
@@ -85,12 +85,19 @@ def sample(cases: Cases, name: str) -> Event:
 
 def explained(cases: Cases, case: Case, rules: Rules) -> Explanation:
     """Say what becomes of an example under rules. Raises: Misconfigured when it cannot be read."""
-    for name, value in case.carried.items():
-        if type(value) is not type(NOTHING._asdict().get(name)):
-            raise Misconfigured(f'case "{case.title}"', f"a request carries no such {name}")
-    carried = Carried(**(NOTHING._asdict() | case.carried))
     at_ms = round(case.at.timestamp() * 1000)
-    return explain(rules, _event(cases, case.event, case.consent), carried, at_ms)
+    return explain(rules, _event(cases, case.event, case.consent), _carried(case), at_ms)
+
+
+def _carried(case: Case) -> Carried:
+    told: dict[str, list[str]] = {}
+    for name, value in case.carried.items():
+        known = name == "gpc" if isinstance(value, bool) else name in TEXTS
+        if not known:
+            raise Misconfigured(f'case "{case.title}"', f"a request carries no such {name}")
+        if not isinstance(value, bool):
+            told[name] = [value] if isinstance(value, str) else value
+    return carrying(case.carried.get("gpc") is True, told)
 
 
 def _event(cases: Cases, name: str, consent: Mapping[str, Any] | None) -> Event:

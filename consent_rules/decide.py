@@ -3,7 +3,7 @@
 Invariants:
 
 1. A purpose that nothing readable grants may not be used, in a regime of opt-in; one that anything
-   denies may not be used in any. A consent object that cannot be read may be a refusal.
+   denies may not be used in any. What cannot be read, or heard, may be a refusal.
 2. A strip is an allow-list: what is not named is gone, whatever it is called.
 3. Whatever is kept, and by whichever rule, click ids need their own purposes.
 4. What was withdrawn is not granted, whatever the event says.
@@ -129,7 +129,7 @@ def _remembered(key: _Key) -> _Rulings:
     rules, _, consent, carried = key
     changes_ms = hear(consent, carried, rules.signals).changes_ms
     known = _Rulings(changes_ms, [None] * (len(changes_ms) + 1))
-    texts_bytes = len(consent) + sum([len(part) for part in carried[1:]])
+    texts_bytes = len(consent) + carried.size_characters
     _rulings.keep(key, known, 4 * texts_bytes + _BYTES_BESIDE_TEXT)
     return known
 

@@ -56,7 +56,9 @@ def explain(rules: Rules, event: Event, carried: Carried, at_ms: int) -> Explana
     """Say what `decide` decides about an event, and why. Pure and total."""
     consent = bytes(event.consent)
     stands = heeded(rules, standing(consent, carried, rules.signals, at_ms))
-    unheard = {one.kind: one.why for one in hear(consent, carried, rules.signals).unheard}
+    unheard: dict[str, str] = {}
+    for kind, why in hear(consent, carried, rules.signals).unheard:
+        unheard[kind] = f"{unheard[kind]}, {why}" if kind in unheard else why
     lines = _lines(rules, event.name, stands)
     by_id = {rule.id: rule for rule in rules.rule}
     decision = decide(rules, event, carried, at_ms)

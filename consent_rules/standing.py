@@ -8,10 +8,12 @@ Invariants:
    not for longer than the regime's `max_age_days`. A denial counts always.
 3. GPC and the opt-outs of US states deny; they never grant, and no grant is newer.
 4. What cannot be read says nothing. A purpose of which nothing is said is undecided.
+5. What is said several times, as by two cookies of one name, counts each time. Where more is said
+   than is listened to, or one thing twice in a way that hides the first, nothing is granted.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from math import inf
 from typing import NamedTuple
@@ -30,13 +32,15 @@ _CLOCK_SKEW_MS = 300_000
 _MOST_PROOF_CHARACTERS = 4_096
 _MOST_REMEMBERED_BYTES = 32 << 20
 _BYTES_BESIDE_TEXTS = 3_000
+_MOST_COPIES = 4
 
 
 class Carried(NamedTuple):
     """What a request carries about consent besides its events.
 
     Shape: as sent, each at most a little longer than its decoder reads (`MOST_CHARACTERS`); empty
-    when absent. `gdpr` is the query's flag, `tcf` its TC string, `tcf_cookie` a CMP's."""
+    when absent. `gdpr` is the query's flag, `tcf` its TC string, `tcf_cookie` a CMP's. `also` has
+    what was said besides, as two cookies of one name do: the field, and the text."""
 
     gpc: bool = False
     tcf: str = ""
@@ -48,10 +52,45 @@ class Carried(NamedTuple):
     onetrust: str = ""
     onetrust_closed: str = ""
     tcf_cookie: str = ""
+    also: tuple[tuple[str, str], ...] = ()
+    too_many: bool = False
+
+    def every(self, field: str) -> list[str]:
+        """Give all that was said in a field, in the order it came."""
+        first = getattr(self, field)
+        return [first, *[text for name, text in self.also if name == field]] if first else []
+
+    @property
+    def size_characters(self) -> int:
+        """How long everything is together."""
+        texts = sum([len(part) for part in self[1:-2]])
+        return texts + sum([len(text) for _, text in self.also])
+
+
+TEXTS = Carried._fields[1:-2]
+"""The fields that carry a text."""
 
 
 NOTHING = Carried()
 """Nothing but the events."""
+
+
+def carrying(gpc: bool, told: Mapping[str, Iterable[str]]) -> Carried:
+    """Put together what a request carries, each field as often as it is there; equal texts are one.
+
+    Of a field four texts count. Who sends more may hide a refusal among them: `too_many`."""
+    first: dict[str, str] = {}
+    also: list[tuple[str, str]] = []
+    too_many = False
+    for field, texts in told.items():
+        distinct = list(dict.fromkeys([text for text in texts if text]))
+        too_many = too_many or len(distinct) > _MOST_COPIES
+        if distinct:
+            first[field] = distinct[0]
+            also += [(field, text) for text in distinct[1:_MOST_COPIES]]
+    if not first and not gpc:
+        return NOTHING
+    return Carried(gpc, **first, also=tuple(also), too_many=too_many)
 
 
 class Standing(NamedTuple):
@@ -71,12 +110,14 @@ class Standing(NamedTuple):
 class Heard(NamedTuple):
     """Everything that was said, whatever the moment, with what says nothing and why.
 
-    Shape: between two of `changes_ms` no grant begins or ends to count; `standings` has a place
-    for each such stretch, filled when it is asked for."""
+    Shape: `hidden` when a refusal may have been said that could not be heard. Between two of
+    `changes_ms` no grant begins or ends to count; `standings` has a place for each such stretch,
+    filled when it is asked for."""
 
     said: tuple[Said, ...]
     unheard: tuple[NoSignal, ...]
     readable: bool
+    hidden: bool
     text: str
     changes_ms: list[int]
     standings: list[Standing | None]
@@ -103,20 +144,26 @@ def hear(consent: bytes, carried: Carried, reading: Reading) -> Heard:
     heard = _heard.find(key)
     if heard is None:
         heard = _hear(consent, carried, reading)
-        size_bytes = 2 * len(consent) + sum([len(part) for part in carried[1:]])
+        size_bytes = 2 * len(consent) + carried.size_characters
         _heard.keep(key, heard, 2 * size_bytes + _BYTES_BESIDE_TEXTS)
     return heard
 
 
 def _hear(consent: bytes, carried: Carried, reading: Reading) -> Heard:
     claimed = claim.read(consent)
+    said_twice = claimed is not None and claim.says_twice(consent)
     everything = list(_everything(claimed, carried, reading))
+    everything += [NoSignal("event", "said_twice")] if said_twice else []
+    everything += [NoSignal("request", "too_many_copies")] if carried.too_many else []
     said = tuple([one for one in everything if isinstance(one, Said)])
     unheard = tuple([one for one in everything if isinstance(one, NoSignal)])
     changes_ms = sorted({change for one in said for change in _changes_ms(one, reading)})
-    text = "" if claimed is None else _short(claim.proof(consent, claimed))
+    text = "" if claimed is None or said_twice else _short(claim.proof(consent, claimed))
     places: list[Standing | None] = [None] * (len(changes_ms) + 1)
-    return Heard(said, unheard, claimed is not None, text, changes_ms, places)
+    hidden = said_twice or carried.too_many
+    return Heard(
+        said, unheard, claimed is not None and not hidden, hidden, text, changes_ms, places
+    )
 
 
 def _everything(
@@ -132,27 +179,29 @@ def _everything(
 
 
 def _strings(carried: Carried, reading: Reading) -> Iterator[Said | NoSignal]:
-    applies = carried.gdpr != "0"
+    applies = "0" not in carried.every("gdpr")
     if carried.gpc:
         yield Said("gpc", NO_PURPOSE, frozenset(reading.gpc), proof="1")
-    if carried.tcf:
-        yield from tcf.says("tcf", carried.tcf, reading, applies=applies)
-    if carried.gpp:
-        yield from gpp.says("gpp", carried.gpp, reading, applies=applies)
-    if carried.gcs:
-        yield from google.says_gcs("gcs", carried.gcs, reading)
-    if carried.gcd:
-        yield from google.says_gcd("gcd", carried.gcd, reading)
+    for text in carried.every("tcf"):
+        yield from tcf.says("tcf", text, reading, applies=applies)
+    for text in carried.every("gpp"):
+        yield from gpp.says("gpp", text, reading, applies=applies)
+    for text in carried.every("gcs"):
+        yield from google.says_gcs("gcs", text, reading)
+    for text in carried.every("gcd"):
+        yield from google.says_gcd("gcd", text, reading)
 
 
 def _cookies(carried: Carried, reading: Reading) -> Iterator[Said | NoSignal]:
-    if carried.tcf_cookie not in ("", carried.tcf):
-        applies = carried.gdpr != "0"
-        yield from tcf.says("tcf_cookie", carried.tcf_cookie, reading, applies=applies)
-    if carried.cookiebot:
-        yield from cookiebot.says(carried.cookiebot, reading)
-    if carried.onetrust:
-        yield from onetrust.says(carried.onetrust, carried.onetrust_closed, reading)
+    applies = "0" not in carried.every("gdpr")
+    for text in carried.every("tcf_cookie"):
+        if text not in carried.every("tcf"):
+            yield from tcf.says("tcf_cookie", text, reading, applies=applies)
+    for text in carried.every("cookiebot"):
+        yield from cookiebot.says(text, reading)
+    for text in carried.every("onetrust"):
+        for closed in carried.every("onetrust_closed") or [""]:
+            yield from onetrust.says(text, closed, reading)
 
 
 def _changes_ms(said: Said, reading: Reading) -> tuple[int, ...]:
@@ -167,7 +216,8 @@ def _weigh(heard: Heard, at_ms: int, max_age_ms: int) -> Standing:
     until_ms: dict[str, float] = {}
     counted: list[Said] = []
     for said in heard.said:
-        granted = said.granted if _lasts(said, at_ms, max_age_ms) else NO_PURPOSE
+        lasts = not heard.hidden and _lasts(said, at_ms, max_age_ms)
+        granted = said.granted if lasts else NO_PURPOSE
         if granted or said.denied:
             counted.append(said)
         given_ms = -inf if said.since_ms is None else said.since_ms
@@ -195,10 +245,15 @@ def _lasts(said: Said, at_ms: int, max_age_ms: int) -> bool:
 
 def _text(event: str, counted: list[Said]) -> str:
     """Put the proof together: the consent object alone stands as it was sent."""
-    parts = {said.kind: _short(said.proof) for said in counted if not said.kind.startswith("event")}
+    parts: dict[str, list[str]] = {}
+    for said in counted:
+        if not said.kind.startswith("event"):
+            told = parts.setdefault(said.kind, [])
+            told += [] if (proof := _short(said.proof)) in told else [proof]
     if not parts:
         return event
-    return msgspec.json.encode({"event": event, **parts} if event else parts).decode()
+    proofs = {kind: told[0] if len(told) == 1 else told for kind, told in parts.items()}
+    return msgspec.json.encode({"event": event, **proofs} if event else proofs).decode()
 
 
 def _short(proof: str) -> str:

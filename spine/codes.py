@@ -101,7 +101,12 @@ _TABLE = (
     ),
     Code("time_clamped", "flag", None, "The event claimed a time after it was received."),
     Code("currency_filled", "flag", None, "An amount came without a currency; the site's stands."),
-    Code("consent_unreadable", "flag", None, "The consent object was unreadable: undecided."),
+    Code(
+        "consent_unreadable",
+        "flag",
+        None,
+        "What was said of consent could not all be read: undecided.",
+    ),
 )
 
 CODES: dict[str, Code] = {code.name: code for code in _TABLE}

@@ -1,8 +1,10 @@
 """The event's own consent object. It is one claim: if any of it is unreadable, none counts.
 
-A string in it that is none of its kind, as a TC string cut off, says nothing by itself.
+A string in it that is none of its kind, as a TC string cut off, says nothing by itself. An object
+in which a name stands twice is one of which decoders keep the last word, and it may hide a refusal.
 """
 
+import json
 from collections.abc import Iterator
 
 import msgspec
@@ -16,6 +18,9 @@ _decoder = msgspec.json.Decoder(ConsentClaim | None)
 _encoder = msgspec.json.Encoder()
 _NO_CLAIM = ConsentClaim()
 
+TWICE = b'{"purposes":null,"purposes":null}'
+"""Stands for consent objects of which only the last could be read."""
+
 
 def read(consent: bytes) -> ConsentClaim | None:
     """Read a consent object; nothing when it is unreadable. Total."""
@@ -25,6 +30,23 @@ def read(consent: bytes) -> ConsentClaim | None:
         return _decoder.decode(consent) or _NO_CLAIM
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def says_twice(consent: bytes) -> bool:
+    """Say whether some name stands twice in an object of it, or might. Total."""
+    twice = False
+
+    def look(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        nonlocal twice
+        found = dict(pairs)
+        twice = twice or len(found) < len(pairs)
+        return found
+
+    try:
+        json.loads(consent or b"{}", object_pairs_hook=look, parse_int=str, parse_float=str)
+    except (ValueError, RecursionError):
+        return True
+    return twice
 
 
 def proof(consent: bytes, claim: ConsentClaim) -> str:
