@@ -115,7 +115,7 @@ def _ruling(key: _Key, at_ms: int, withdrawn: Withdrawn) -> Ruling:
 
 def _less(stands: Standing, withdrawn: Withdrawn, purposes: frozenset[str]) -> Standing:
     """Give the standing without what was withdrawn, which is denied, whatever else was said."""
-    taken = withdrawn.of(stands.granted | purposes)
+    taken = withdrawn.of((stands.granted | purposes) - stands.denied)
     if not taken:
         return stands
     return stands._replace(
@@ -134,18 +134,20 @@ def _remembered(key: _Key) -> _Rulings:
     return known
 
 
-def decide_again(rules: Rules, event: Event, before: Stamp) -> Kept | Dropped:
+def decide_again(
+    rules: Rules, event: Event, before: Stamp, withdrawn: Withdrawn = NOT_WITHDRAWN
+) -> Kept | Dropped:
     """Apply the rules as they are now to an event that was kept before. Pure and total.
 
     It never gets more than it had: what was stripped stays stripped, what was no evidence for
     identity becomes none, and whom it might not be sent to it may not. Purposes are those of the
-    stamp: signals that are gone are not judged anew. A strip keeps no purposes, so that under
-    other rules its event counts as undecided."""
-    if before.kept == "stripped" and before.version == rules.version:
-        for rule in rules.rule:
-            if rule.id == before.rule and rule.action == "strip":
-                # What click ids had to go are gone: which these are, depended on purposes.
-                return _apply(Ruling(rule, before, True, True, limits_of(rule)), event)
+    stamp, without what was withdrawn: signals that are gone are not judged anew. A strip keeps no
+    purposes, so that under other rules its event counts as undecided."""
+    rule = _stripped_by(rules, before)
+    if rule is not None and not withdrawn.of(frozenset((*rule.needs, *rule.unless))):
+        # What click ids had to go are gone: which these are, depended on purposes.
+        click_ids = not withdrawn.of(frozenset(rules.needs.click_ids))
+        return _apply(Ruling(rule, before, True, click_ids, limits_of(rule)), event)
     stripped = before.kept == "stripped"
     stands = Standing(
         frozenset(before.purposes),
@@ -154,9 +156,12 @@ def decide_again(rules: Rules, event: Event, before: Stamp) -> Kept | Dropped:
         signals=before.signals,
         text=before.signal,
     )
+    less = _less(stands, withdrawn, rules.purposes)
     # Of a strip nobody knows any more what was denied: what is undecided is not allowed then.
-    allowed = stands.granted if stripped else rules.allowed(stands.granted, stands.denied)
-    decision = _apply(rule_on(rules, event.name, stands, allowed), event)
+    allowed = less.granted if stripped else rules.allowed(less.granted, less.denied)
+    if stripped and less is not stands:
+        less = less._replace(denied=rules.purposes)
+    decision = _apply(rule_on(rules, event.name, less, allowed), event)
     if isinstance(decision, Dropped):
         return decision
     stamp = msgspec.structs.replace(
@@ -166,6 +171,21 @@ def decide_again(rules: Rules, event: Event, before: Stamp) -> Kept | Dropped:
         exports=tuple([name for name in decision.stamp.exports if name in before.exports]),
     )
     return decision._replace(stamp=stamp)
+
+
+def rests_on(rules: Rules, before: Stamp, withdrawn: Withdrawn) -> bool:
+    """Say whether a withdrawal can take anything of an event that was kept before."""
+    if (rule := _stripped_by(rules, before)) is not None:
+        return bool(withdrawn.of(frozenset((*rule.needs, *rule.unless, *rules.needs.click_ids))))
+    return bool(withdrawn.of(rules.purposes.union(before.purposes).difference(before.denied)))
+
+
+def _stripped_by(rules: Rules, before: Stamp) -> Rule | None:
+    if before.kept == "stripped" and before.version == rules.version:
+        for rule in rules.rule:
+            if rule.id == before.rule and rule.action == "strip":
+                return rule
+    return None
 
 
 def _apply(ruling: Ruling, event: Event) -> Kept | Dropped:

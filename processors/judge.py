@@ -6,8 +6,9 @@ Invariants:
 2. Of all copies of an identity the one at the lowest position is stored, the others are duplicates.
 3. A record seen at its own position has landed before a crash: it is stored, is not inserted again,
    and what it touches is derived again.
-4. What somebody had withdrawn when it was received, and a collector did not know yet, is erased:
-   it is neither stored nor the first of its copies.
+4. Of what somebody had withdrawn when it was received, and a collector did not know yet, lands what
+   the collector would have kept. Where that is nothing it is erased: neither stored nor the first
+   of its copies.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,9 +24,6 @@ NOBODY = bytes(16)
 
 
 Decode = Callable[[bytes], EventRecord | ControlRecord | Unreadable]
-
-Forbids = Callable[[EventRecord], bool]
-"""Says whether an event may not land, because of what was withdrawn when it was received."""
 
 
 class Seen(NamedTuple):
@@ -44,6 +42,10 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     content: EventRecord | ControlRecord | Unreadable
     identity: bytes
     body: bytes
+
+
+Leaves = Callable[[Reading, EventRecord], Reading | None]
+"""Gives what may land of an event, after what was withdrawn when it was received."""
 
 
 class Fate(msgspec.Struct, frozen=True, gc=False):
@@ -94,7 +96,7 @@ def judge(
     log_id: str,
     readings: Sequence[Reading],
     seen: Mapping[bytes, Seen],
-    forbids: Forbids = lambda _: False,
+    leaves: Leaves = lambda reading, _: reading,
 ) -> Verdict:
     """Give every record its fate.
 
@@ -102,12 +104,19 @@ def judge(
     firsts: dict[bytes, Reading] = {}
     verdict = Verdict([], [], [], [])
     for reading in readings:
-        landed = seen.get(reading.identity)
-        if landed is None and isinstance(reading.content, EventRecord) and forbids(reading.content):
-            verdict.fates.append(_erased(reading.record, reading.content))
-        else:
-            verdict.fates.append(_judge(log_id, reading, landed, firsts, verdict))
+        landed, content = seen.get(reading.identity), reading.content
+        left: Reading | None = reading
+        if isinstance(content, EventRecord) and not _is_at(landed, log_id, reading.record):
+            left = leaves(reading, content)
+            if left is None and landed is None:
+                verdict.fates.append(_erased(reading.record, content))
+                continue
+        verdict.fates.append(_judge(log_id, left or reading, landed, firsts, verdict))
     return verdict
+
+
+def _is_at(landed: Seen | None, log_id: str, record: Record) -> bool:
+    return landed is not None and landed[:3] == (log_id, record.partition, record.offset)
 
 
 def _erased(record: Record, content: EventRecord) -> Fate:
@@ -127,7 +136,7 @@ def _judge(
         return Fate(record, "", record.appended_ms, NOBODY, "rejected", content.code)
     site, fate = (content.site, "stored") if isinstance(content, EventRecord) else ("", "control")
     first = landed or firsts.setdefault(reading.identity, reading)
-    if landed is not None and landed[:3] == (log_id, record.partition, record.offset):
+    if _is_at(landed, log_id, record):
         verdict.landed.append(reading)
     elif first is reading:
         verdict.fresh.append(reading)

@@ -19,7 +19,7 @@ from processors.derive import Touched, derive, touched
 from processors.judge import Verdict, judge, read
 from processors.rows import Site, tables
 from processors.seen import SeenFilter
-from processors.withdrawn import forbids
+from processors.withdrawn import as_withdrawn
 from spine.control import Control
 from spine.errors import Unavailable
 from spine.failpoint import reach
@@ -137,9 +137,9 @@ class Processor:
         # What takes long in Python is done in a thread, so that a collector beside it goes on.
         readings = await asyncio.to_thread(read, batch.records)
         await self._control.current()  # all that was withdrawn before, wherever it was told
-        forbidden = partial(forbids, self._control)
-        known = await self._seen.look_up(readings, forbidden)
-        verdict = await asyncio.to_thread(judge, self._log_id, readings, known, forbidden)
+        leaves = partial(as_withdrawn, self._control, self._sites)
+        known = await self._seen.look_up(readings, leaves)
+        verdict = await asyncio.to_thread(judge, self._log_id, readings, known, leaves)
         await land(self._store, self._log_id, verdict, self._sites, self._metrics)
         keys = await asyncio.to_thread(touched, verdict.touched)
         self._token = await derive(self._store, keys)

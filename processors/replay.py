@@ -13,12 +13,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from consent_rules.decide import Dropped, Kept, decide_again
+from consent_rules.decide import Dropped, Kept, decide_again, rests_on
 from consent_rules.regions import Regimes
 from spine import digest
 from spine.event import Event
 from spine.money import with_currency
 from spine.record import ControlRecord, EventRecord, Unreadable, control_identity, encode
+from spine.withdrawal import Withdrawn
 
 _encoder = msgspec.json.Encoder()
 
@@ -69,6 +70,19 @@ def again(
         return Left("no_consent", is_dropped=True)
     record = _rewritten(content, decision, regime)
     return Again(bytes.fromhex(record.event_key), bytes.fromhex(record.identity), encode(record))
+
+
+def without(record: EventRecord, regime: Regime, withdrawn: Withdrawn) -> Again | Left | None:
+    """Give what a collector would have put onto the log, had it known of a withdrawal; nothing
+    where that is the record as it is. Total."""
+    rules = regime.regimes.named(record.stamp.version)
+    if not rests_on(rules, record.stamp, withdrawn):
+        return None
+    decision = decide_again(rules, _told(record), record.stamp, withdrawn)
+    if isinstance(decision, Dropped):
+        return Left("withdrawn", is_dropped=True)
+    left = _rewritten(record, decision, regime)
+    return Again(bytes.fromhex(left.event_key), bytes.fromhex(left.identity), encode(left))
 
 
 def _told(record: EventRecord) -> Event:

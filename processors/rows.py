@@ -29,6 +29,7 @@ from processors.evidence import (
     visitor_of,
 )
 from processors.judge import Reading, Verdict
+from processors.rulebook import Rulebook
 from spine.event import Commerce, Event, Identifiers, Page
 from spine.money import amount
 from spine.record import EventRecord, Stamp
@@ -38,10 +39,11 @@ _NO_PAGE, _NO_COMMERCE, _NO_IDENTIFIERS = Page(), Commerce(), Identifiers()
 
 
 class Site(NamedTuple):
-    """What of a site's settings shapes its rows."""
+    """What of a site's settings shapes its rows; without its rules nobody is judged again."""
 
     own_hosts: frozenset[str] = frozenset()
     lead_names: frozenset[str] = frozenset({"generate_lead"})
+    rules: Rulebook | None = None
 
 
 _NO_SITE = Site()

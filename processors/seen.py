@@ -20,7 +20,7 @@ import structlog
 
 from processors import ledger
 from processors.bloom import Bloom, digests_of
-from processors.judge import Forbids, Reading, Seen
+from processors.judge import Leaves, Reading, Seen
 from spine.log import Range
 from spine.metrics import Metrics
 from spine.record import EventRecord
@@ -129,13 +129,13 @@ class SeenFilter:
             return found
         return await self._begin(one.partitions)
 
-    async def look_up(self, readings: Sequence[Reading], forbids: Forbids) -> Mapping[bytes, Seen]:
+    async def look_up(self, readings: Sequence[Reading], leaves: Leaves) -> Mapping[bytes, Seen]:
         """Give every identity of a batch that has landed before. Raises: Unavailable."""
         asked = {reading.identity for reading in readings}
         if self._filter is not None:
             await self._read_on(self._filter)
             asked = set(await asyncio.to_thread(self._filter.doubtful, list(asked)))
-            asked |= {each.identity for each in readings if _would_be_erased(each, forbids)}
+            asked |= {each.identity for each in readings if _would_be_erased(each, leaves)}
         self._metrics.identities_asked.inc(len(asked))
         return await seen(self._store, asked)
 
@@ -177,8 +177,9 @@ class SeenFilter:
         return f"(log_id != '{self._log_id}' OR log_partition IN ({among}))"
 
 
-def _would_be_erased(reading: Reading, forbids: Forbids) -> bool:
-    return isinstance(reading.content, EventRecord) and forbids(reading.content)
+def _would_be_erased(reading: Reading, leaves: Leaves) -> bool:
+    content = reading.content
+    return isinstance(content, EventRecord) and leaves(reading, content) is None
 
 
 async def seen(store: Store, identities: Collection[bytes]) -> Mapping[bytes, Seen]:

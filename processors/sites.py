@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from processors.rows import Site
+from processors.rulebook import Rulebook
 from spine.settings import SiteSettings
 from spine.store import Store
 
@@ -14,6 +15,7 @@ def sites_of(settings: Mapping[str, SiteSettings]) -> Mapping[str, Site]:
         name: Site(
             frozenset(host for origin in site.origins if (host := urlsplit(origin).hostname)),
             frozenset(site.lead_names),
+            Rulebook(name, site),
         )
         for name, site in settings.items()
     }

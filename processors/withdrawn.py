@@ -1,23 +1,62 @@
 """What was withdrawn when an event was received, though its collector did not know yet."""
 
+from collections.abc import Mapping
+
+from processors.judge import Reading
+from processors.replay import Again, Left, without
+from processors.rows import Site
 from spine.control import Control
 from spine.digest import identifier_id
-from spine.record import EventRecord
-from spine.withdrawal import NOTHING
+from spine.record import EventRecord, decode, decode_to_land
+from spine.withdrawal import NOTHING, Withdrawn
 
 
-def forbids(control: Control, record: EventRecord) -> bool:
-    """Say whether an event rests on a purpose that its device or its user had withdrawn.
+def as_withdrawn(
+    control: Control, sites: Mapping[str, Site], reading: Reading, record: EventRecord
+) -> Reading | None:
+    """Give what may land of an event: all of it, what its collector would have kept had it known,
+    or nothing.
 
-    A collector hears of it within two seconds. What it took meanwhile is judged here, by the time
-    of its receipt: an earlier event stays what it was, and so does one after a later grant."""
+    A collector hears of a withdrawal within two seconds. What it took meanwhile is judged here, by
+    the time of its receipt: an earlier event stays what it was, and so does one after a later
+    grant. Where the rules are not here, and where an event's very id was made of what has to go,
+    nothing of it may land."""
     if not control.subjects:
-        return False
+        return reading
+    withdrawn = _withdrawn(control, record)
+    if withdrawn == NOTHING:
+        return reading
+    site = sites.get(record.site)
+    regime = site.rules.of(record.stamp.version) if site and site.rules else None
+    if regime is None:
+        return None if _rests_on(withdrawn, record) else reading
+    whole = decode(reading.record.value)  # to land, properties were left as they are
+    if not isinstance(whole, EventRecord):  # only whoever wrote it otherwise than we do
+        return None
+    left = without(whole, regime, withdrawn)
+    return reading if left is None else _rewritten(reading, left)
+
+
+def _rewritten(reading: Reading, left: Again | Left) -> Reading | None:
+    if isinstance(left, Left) or left.identity != reading.identity:
+        return None
+    content = decode_to_land(left.value)
+    if not isinstance(content, EventRecord):
+        return None
+    return Reading(reading.record, content, reading.identity, bytes.fromhex(content.body))
+
+
+def _withdrawn(control: Control, record: EventRecord) -> Withdrawn:
     subjects = [bytes.fromhex(record.visitor)] if record.visitor else []
     if record.event.user_id is not None:
         subjects.append(identifier_id(record.site, "user_id", record.event.user_id))
+    withdrawn = NOTHING
+    for subject in subjects:
+        withdrawn = withdrawn.also(control.at(subject, record.received_ms))
+    return withdrawn
+
+
+def _rests_on(withdrawn: Withdrawn, record: EventRecord) -> bool:
     granted = frozenset(record.stamp.purposes)
-    withdrawn = [control.at(subject, record.received_ms) for subject in subjects]
-    if not granted:  # it was kept because nothing had been refused
-        return any(one != NOTHING for one in withdrawn)
-    return any(one.of(granted) for one in withdrawn)
+    # Without any, it was kept because nothing had been refused.
+    return not granted or bool(withdrawn.of(granted))

@@ -1,28 +1,34 @@
 """What a collector took before it knew of a withdrawal: it never lands, and the ledger balances."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from uuid import uuid4
 
 import msgspec
 import pytest
 
+from collector.admit import admit
 from processors import logs
 from processors.balance import balance
 from processors.loop import Processor
+from processors.rows import Site
+from processors.sites import sites_of
 from spine.control import Control, followed
 from spine.digest import identifier_id
 from spine.embedded_control import EmbeddedControl
 from spine.embedded_log import EmbeddedLog
-from spine.log import Entry
+from spine.log import Entry, Range
 from spine.metrics import Metrics
 from spine.record import EventRecord, encode
+from spine.settings import SiteSettings
 from spine.store import Store
-from spine.withdrawal import EVERYTHING
+from spine.withdrawal import ALL, EVERYTHING, NOTHING, Withdrawn
 from tests.clickhouse_server import Server
-from tests.flow.derived import own_store
+from tests.flow.derived import own_store, shown
 from tests.flow.happenings import Happening, record
+from tests.unit.collector.given import ANALYTICS, NOW_MS, RECEIPT, claims, purchase, source
 
 T_MS = 1_711_756_800_000
 
@@ -52,9 +58,15 @@ async def append(log: EmbeddedLog, records: Sequence[EventRecord]) -> None:
     await log.append([Entry(bytes(16), encode(one)) for one in records])
 
 
-async def work(store: Store, log: EmbeddedLog, log_id: str, control: Control) -> dict[str, int]:
+async def work(
+    store: Store,
+    log: EmbeddedLog,
+    log_id: str,
+    control: Control,
+    sites: Mapping[str, Site] = MappingProxyType({}),
+) -> dict[str, int]:
     """Let a processor work until it has nothing left to do; give the fates."""
-    processor = Processor(log, log_id, store, {}, control, Metrics("test"))
+    processor = Processor(log, log_id, store, sites, control, Metrics("test"))
     running = asyncio.create_task(processor.run())
     async with asyncio.timeout(60):
         while True:
@@ -121,6 +133,81 @@ async def test_it_is_erased_and_everything_before_and_after_is_not(
             " WHERE fate = 'erased' GROUP BY code"
         )
         assert codes == [("withdrawn_before", 6, 6)]
+
+
+def sale(number: int, received_ms: int, withdrawn: Withdrawn = NOTHING, **more: object) -> Entry:
+    """What a collector takes of a purchase, knowing this of what was withdrawn."""
+    event = purchase(event_id=f"e{number}", anonymous_id="d1", user_id="u1", **more)
+    event |= {"consent": ANALYTICS, "commerce": purchase()["commerce"] | {"transaction_id": "T1"}}
+    receipt = RECEIPT._replace(received_ms=received_ms)
+    admission = admit(claims(event), receipt, source(), withdrawn=lambda *_: withdrawn)
+    (entry,) = admission.admitted
+    return entry
+
+
+async def test_an_order_lands_as_if_its_collector_had_known(
+    log: EmbeddedLog, clickhouse_server: Server, tmp_path: Path
+) -> None:
+    """Its copies, too; and a processor that dies behind the rows reads it again to the same end."""
+    sites = sites_of({"shop": SiteSettings(consent="eu")})
+    known = await EmbeddedLog.open(
+        tmp_path / "known.sqlite",
+        batch_records=5,
+        batch_wait_ms=20,
+        max_bytes=1 << 30,
+        retention_s=3600,
+    )
+    async with (
+        own_store(clickhouse_server) as store,
+        own_store(clickhouse_server) as other,
+        followed(EmbeddedControl(log._path)) as control,
+    ):
+        device = identifier_id("shop", "anonymous_id", "d1")
+        await control.enter(device, (), (EVERYTHING,), NOW_MS)
+        late = [(0, NOW_MS - 1), (1, NOW_MS), (1, NOW_MS + 5), (2, NOW_MS + 9), (0, NOW_MS + 9)]
+        await log.append([sale(number, at_ms) for number, at_ms in late])
+        # The last two are retries that came when it was known.
+        await log.append([sale(number, NOW_MS + 5_000, ALL) for number in (1, 2)])
+        for number, at_ms in late:
+            await known.append([sale(number, at_ms, ALL if at_ms >= NOW_MS else NOTHING)])
+        await known.append([sale(number, NOW_MS + 5_000, ALL) for number in (1, 2)])
+        log_id = await logs.register(store, log, uuid4().hex[:16])
+        fates = await work(store, log, log_id, control, sites)
+        assert fates == {"stored": 3, "duplicate": 4}
+        await logs.register(other, known, log_id)
+        assert await work(other, known, log_id, control, sites) == fates
+        assert await shown(store, "shop") == await shown(other, "shop")
+        codes = "SELECT log_offset, fate, code FROM fates FINAL ORDER BY log_offset"
+        assert await store.select(codes) == await other.select(codes)
+        rows = await store.select(
+            "SELECT event_id, consent_rule, anonymous_id, value, hex(visitor_id) = repeat('0', 32)"
+            " FROM events FINAL ORDER BY event_id"
+        )
+        assert [(*row[:3], row[4]) for row in rows] == [
+            ("e0", "consented", "d1", 0),
+            ("e1", "accounting", None, 1),
+            ("e2", "accounting", None, 1),
+        ]
+        before = await shown(store, "shop")
+        processor = Processor(log, log_id, store, sites, control, Metrics("test"))
+        await processor.take_range(Range(0, 1, 8), 3)  # as after a crash before the ledger line
+        assert await shown(store, "shop") == before
+    await known.close()
+
+
+async def test_what_has_no_rules_here_is_erased(
+    log: EmbeddedLog, clickhouse_server: Server, tmp_path: Path
+) -> None:
+    rules = tmp_path / "gone.toml"
+    sites = sites_of({"shop": SiteSettings(consent=str(rules))})
+    async with (
+        own_store(clickhouse_server) as store,
+        followed(EmbeddedControl(log._path)) as control,
+    ):
+        log_id = await logs.register(store, log, uuid4().hex[:16])
+        await control.enter(identifier_id("shop", "user_id", "u1"), (), ("analytics",), NOW_MS)
+        await log.append([sale(1, NOW_MS)])
+        assert await work(store, log, log_id, control, sites) == {"erased": 1}
 
 
 async def test_a_processor_knows_what_was_durable_before_its_batch(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.judge import NOBODY, Seen, judge, read
+from processors.judge import NOBODY, Leaves, Seen, judge, read
 from spine.log import Record
 from spine.record import EventRecord, TallyRecord, Unreadable, encode
 from tests.flow.happenings import Happening, record
@@ -32,6 +32,10 @@ def on_a_log(found: Sequence[bytes], first: int = 0) -> list[Record]:
     return [Record(0, first + number, value, 7) for number, value in enumerate(found)]
 
 
+def without(forbidden: set[str]) -> Leaves:
+    return lambda reading, event: None if event.event_id in forbidden else reading
+
+
 logs = st.lists(values, max_size=20).map(on_a_log)
 
 
@@ -41,7 +45,7 @@ def test_what_is_forbidden_is_erased_and_stands_in_nobodys_way(
 ) -> None:
     """Only what has not landed: the fate of what has is known."""
     readings = read(batch)
-    verdict = judge("log", readings, {}, lambda event: event.event_id in forbidden)
+    verdict = judge("log", readings, {}, without(forbidden))
     kept = [
         reading.record
         for reading in readings
@@ -57,7 +61,7 @@ def test_what_is_forbidden_is_erased_and_stands_in_nobodys_way(
         for reading in reversed(readings)
         if isinstance(reading.content, EventRecord)
     }
-    again = judge("log", readings, landed, lambda event: event.event_id in forbidden)
+    again = judge("log", readings, landed, without(forbidden))
     assert not [fate for fate in again.fates if fate.fate == "erased"]
 
 
