@@ -20,7 +20,7 @@ import structlog
 from beleg.admin import Admin, Check
 from beleg.boot import LastBoot, take_again
 from beleg.measuring import measure
-from beleg.open_log import control_log, kafka_topic, open_log, own_log_id
+from beleg.open_log import control_log, kafka_topic, kept_control, open_log, own_log_id
 from beleg.retention import retain_for_ever
 from beleg.seat import Seat, spill_directories, until_let_go
 from collector.app import Collector
@@ -95,15 +95,16 @@ class House:
         Unavailable (at start only)."""
         data_dir = Path(self._settings.data_dir)
         async with self._stack:
-            lock = self._stack.enter_context(
-                locked(data_dir, self._seat.lock if self._seat else self._role)
-            )
+            name = self._seat.lock if self._seat else self._role
+            lock = self._stack.enter_context(locked(data_dir, name))
             if self._role == "collect" and self._seat is None:
                 await until_let_go(data_dir, self._settings.processors.drain_deadline_s)
             log = await open_log(self._settings, appends=self._role != "collect")
             self._stack.push_async_callback(log.close)
             appends = log if self._role == "process" else await self._spilling(log)
-            control = self._follow(Control(control_log(self._settings)))
+            control = self._follow(
+                Control(control_log(self._settings), kept_control(self._settings, name))
+            )
             if self._role != "collect":
                 self._checks.append(log.ready)
                 await self._build_processor(log, control)

@@ -47,6 +47,14 @@ def control_log(settings: Settings) -> ControlLog:
     return KafkaControl(kafka_topic(settings.log))
 
 
+def kept_control(settings: Settings, lock: str) -> Path | None:
+    """Give the file in which who holds this lock keeps what it knows of a control log that is
+    elsewhere; the embedded one is here anyway."""
+    if settings.log.url == "embedded":
+        return None
+    return Path(settings.data_dir) / f"withdrawals-{lock}.sqlite"
+
+
 def _file(settings: Settings) -> Path:
     return Path(settings.data_dir) / "log.sqlite"
 

@@ -9,7 +9,10 @@ Invariants:
 2. Everybody reads from the beginning, then follows. `reached_at` is a moment at which everything
    that was durable then is known here; it is observable, and whoever must not act on older
    knowledge asks for `current`.
-3. Compaction keeps the last value of a subject, so that one must say everything: who reads one that
+3. What was read may be kept in a file, from which the next start reads on. How old the knowledge is
+   counts from when the log's end was reached last, so a file makes nothing younger; one that is of
+   another log is read anew, and what is known stays known.
+4. Compaction keeps the last value of a subject, so that one must say everything: who reads one that
    says less than is known already, as when two collectors wrote at once, appends the joined one.
    The log must keep all values long enough for that: `min.compaction.lag.ms` is a day.
 """
@@ -18,11 +21,12 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Collection, Sequence
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import structlog
 
-from spine.digest import identifier_id
+from spine.digest import identifier_id, record_digest
 from spine.errors import Misconfigured, Unavailable
 from spine.failpoint import reach
 from spine.withdrawal import (
@@ -33,7 +37,7 @@ from spine.withdrawal import (
     decode_withdrawal,
     encode_withdrawal,
 )
-from spine.withdrawals import Withdrawals
+from spine.withdrawals import Reached, Withdrawals
 
 _POLL_S = 0.25
 _AGAIN_AFTER_S = 0.2
@@ -68,17 +72,21 @@ class ControlLog(Protocol):
 
 
 class Control:
-    """The knowledge of one process; `follow` keeps it up to date."""
+    """The knowledge of one process; `follow` keeps it up to date.
 
-    def __init__(self, log: ControlLog) -> None:
+    Shape: with `kept`, a file that belongs to this process alone, it survives the process."""
+
+    def __init__(self, log: ControlLog, kept: Path | None = None) -> None:
         self._log = log
-        self._known = Withdrawals()
-        self._position = 0
+        self._known = Withdrawals(kept)
+        self._position, self._last, _ = self._known.reached
+        self._is_ours = not self._position
+        self._was_at_end = False
         self._moved = asyncio.Condition()
         self._said_less: set[str] = set()
         self._is_open = False
         self._waits = False
-        self.reached_at = -float("inf")
+        self.reached_at = _monotonic(self._known.reached.at_ms)
 
     @property
     def age_s(self) -> float:
@@ -133,7 +141,7 @@ class Control:
         """Return when the log was read to its end for the first time, or after so long."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s), self._moved:
-                await self._moved.wait_for(lambda: self.age_s < float("inf"))
+                await self._moved.wait_for(lambda: self._was_at_end)
 
     async def current(self) -> None:
         """Return when everything is known that was durable at the call. Raises: Unavailable."""
@@ -166,7 +174,9 @@ class Control:
         self._known.close()
 
     async def _read_on(self) -> None:
-        asked_at = time.monotonic()
+        asked_at, asked_ms = time.monotonic(), time.time_ns() // 1_000_000
+        if not self._is_ours:
+            await self._recognise()
         end = await self._log.end()
         if end < self._position:  # another one stands there now; what is known stays known
             self._position = 0
@@ -176,22 +186,44 @@ class Control:
             if known := self._known.find(bytes.fromhex(subject)):
                 await self._append(known)
             self._said_less.discard(subject)
-        self.reached_at = asked_at
+        self.reached_at, self._was_at_end = asked_at, True
         await self._tell()
+        self._keep(self._position, self._last, asked_ms)
         await self._take(_POLL_S)
+
+    async def _recognise(self) -> None:
+        """See whether the value that was read last stands where it stood: else begin anew.
+
+        Compaction may have taken it, too, when its subject decided again long ago."""
+        page = await self._log.read(self._position - 1, 1.0)
+        if not page.values or record_digest(page.values[0]) != self._last:
+            _logger.warning("control log is not the one that was kept: reading all of it")
+            self._position = 0
+        self._is_ours = True
 
     async def _take(self, wait_s: float) -> None:
         page = await self._log.read(self._position, wait_s)
-        for value in page.values:
-            told = decode_withdrawal(value)
-            if told is None:  # to go on would be to keep what somebody has withdrawn
-                raise Misconfigured("log.url", "the control log is of a newer version: run that")
-            if self._known.learn(told) == told:
-                self._said_less.discard(told.subject)
-            else:
-                self._said_less.add(told.subject)
+        with self._known.page():
+            for value in page.values:
+                self._hear(value)
+            last = record_digest(page.values[-1]) if page.values else self._last
+            self._keep(page.position, last, self._known.reached.at_ms)
+        self._last = last
         self._position = page.position
         await self._tell()
+
+    def _keep(self, position: int, last: bytes, at_ms: int) -> None:
+        if not self._said_less:  # else the next start has to meet them again
+            self._known.reach(Reached(position, last, at_ms))
+
+    def _hear(self, value: bytes) -> None:
+        told = decode_withdrawal(value)
+        if told is None:  # to go on would be to keep what somebody has withdrawn
+            raise Misconfigured("log.url", "the control log is of a newer version: run that")
+        if self._known.learn(told) == told:
+            self._said_less.discard(told.subject)
+        else:
+            self._said_less.add(told.subject)
 
     async def _tell(self) -> None:
         async with self._moved:
@@ -199,6 +231,13 @@ class Control:
 
     async def _append(self, known: Withdrawal) -> None:
         await self._log.append(bytes.fromhex(known.subject), encode_withdrawal(known))
+
+
+def _monotonic(at_ms: int) -> float:
+    """Give an instant of the wall clock by the monotonic one; one that lies ahead, as after a
+    clock was put back, is as good as never."""
+    age_s = time.time() - at_ms / 1000
+    return time.monotonic() - age_s if at_ms and age_s >= 0 else -float("inf")
 
 
 @contextlib.asynccontextmanager

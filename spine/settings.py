@@ -225,7 +225,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """The whole tree; parts get their own section, never this."""
 
     data_dir: Annotated[
-        str, _says("Embedded log, embedded store, spill, locks and temporary files.")
+        str, _says("Embedded log, embedded store, spill, who withdrew, locks and temporary files.")
     ] = "./beleg-data"
     collector: CollectorSettings = CollectorSettings()
     admin: AdminSettings = AdminSettings()

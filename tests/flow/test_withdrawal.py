@@ -161,3 +161,39 @@ async def test_without_kafka_only_what_needs_no_consent_is_taken(
             await asyncio.sleep(0.2)
         shown = "SELECT countIf(name = 'purchase') FROM v_events"
         await asyncio.to_thread(house.wait_until, shown, 1)
+
+
+async def age_s(house: House, role: str) -> float:
+    url = f"http://{house.addresses[f'{role} admin']}/metrics"
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        text = await answer.text()
+    (line,) = [one for one in text.splitlines() if one.startswith("beleg_control_age_seconds ")]
+    return float(line.split()[1])
+
+
+async def test_a_collector_that_starts_without_kafka_knows_what_it_knew(
+    kafka_broker: Broker, tmp_path: Path
+) -> None:
+    """And it knows how old that is: a start makes nothing younger."""
+    settings = "log.append_deadline_ms = 2000\nlog.spill_after_ms = 300\n"
+    settings += "collector.withdrawals_max_age_s = 300"
+    with kafka_house(tmp_path, kafka_broker, settings) as house:
+        await decide(house, "collect", "d1", "withdraw")
+        assert await said(house, "collect", "d2") == "accepted"
+        await asyncio.to_thread(kafka_broker.kill)
+        away_at = time.monotonic()
+        try:
+            for _ in range(2):
+                house.running["collect"].end(signal.SIGKILL)
+                await asyncio.to_thread(house.start, "collect")
+                assert await said(house, "collect", "d1") == "withdrawn"
+                assert await said(house, "collect", "d2") == "accepted"
+                asked_at = time.monotonic()
+                assert asked_at - away_at - 1 < await age_s(house, "collect") < 300
+        finally:
+            kafka_broker.start()
+        landed = "SELECT countIf(anonymous_id = 'd2'), countIf(anonymous_id = 'd1') FROM v_events"
+        give_up_at = time.monotonic() + 60
+        while await asyncio.to_thread(house.ask, landed) != [(3, 0)]:
+            assert time.monotonic() < give_up_at
+            await asyncio.sleep(0.5)
