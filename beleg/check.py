@@ -4,11 +4,13 @@ from pathlib import Path
 
 from beleg.commands import Say, opened_books, opened_log
 from beleg.open_log import kafka_topic, own_log_id
+from collector.countries import Countries
 from consent_rules.regions import load_all
 from processors.adopt import plan
 from processors.logs import log_id_of
 from spine.errors import Misconfigured
 from spine.kafka_topic import inspect
+from spine.metrics import Metrics
 from spine.settings import Settings, SiteSettings
 
 
@@ -17,6 +19,9 @@ async def check(settings: Settings, say: Say) -> int:
     Unavailable."""
     _check_sites(settings.sites, say)
     data_dir = Path(settings.data_dir)
+    if settings.collector.country_file:
+        Countries(settings.collector.country_file, Metrics("check"))
+        say(f"countries: {settings.collector.country_file} can be read")
     if settings.log.url != "embedded":
         topic = kafka_topic(settings.log)
         for risk in (*await inspect(topic), *await inspect(topic.control)):

@@ -27,6 +27,7 @@ from collector.carried import carried_of
 from collector.connections import Bounds, Server, Words
 from collector.consent import Decisions, Logs, decode_decision
 from collector.counting import count
+from collector.countries import Countries
 from collector.decode import Claims, Unreadable, decode
 from collector.early import Early, retry_after
 from collector.pixel import IMAGE, PIXEL, claims_of
@@ -65,6 +66,7 @@ class Collector:
         self._settings = settings
         self._metrics = metrics
         self._now_ms = now_ms
+        self.countries = Countries(settings.country_file, metrics)
         self._trusted = [ip_network(network) for network in settings.trusted_proxies]
         bounds = pressure.Bounds(
             settings.max_in_flight_bytes,
@@ -243,7 +245,8 @@ class Collector:
     ) -> Admission | None:
         """Admit, and append; nothing where consent counts that may have been withdrawn."""
         country_header = self._settings.country_header
-        receipt = receipt_of(request, self._trusted, self._now_ms(), country_header)
+        now_ms, countries = self._now_ms(), self.countries
+        receipt = receipt_of(request, self._trusted, now_ms, country_header, countries)
         carried = carried_of(request)
         if self._knows_too_little and needs_consent(claims, receipt, source, carried):
             return None

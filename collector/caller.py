@@ -6,6 +6,7 @@ from functools import lru_cache
 from aiohttp import web
 
 from collector.answer import Headers
+from collector.countries import Countries
 from collector.observe import Network, Receipt, client_address, country_of, truncated
 from collector.source import Source, Sources
 
@@ -56,9 +57,14 @@ def asked_before(request: web.Request, sources: Sources) -> dict[str, str]:
 
 
 def receipt_of(
-    request: web.Request, trusted: Sequence[Network], now_ms: int, country_header: str = ""
+    request: web.Request,
+    trusted: Sequence[Network],
+    now_ms: int,
+    country_header: str = "",
+    countries: Countries | None = None,
 ) -> Receipt:
-    """Give what is observed about a request, reduced to what may be kept."""
+    """Give what is observed about a request, reduced to what may be kept; a proxy's word about the
+    country goes before what a database has."""
     address = request.remote or ""
     if trusted:
         forwarded = ",".join(request.headers.getall("X-Forwarded-For", ()))
@@ -67,6 +73,8 @@ def receipt_of(
     if country_header:
         told = request.headers.getall(country_header, ())
         country = country_of(request.remote or "", told, trusted)
+    if countries is not None and not country:
+        country = countries.of(address)
     agent = _readable(request.headers.get("User-Agent", "")[: 4 * _MAX_USER_AGENT])
     return Receipt(now_ms, truncated(address), agent, country)
 

@@ -116,6 +116,10 @@ class Metrics:
             "1 while a rules file of the site is broken and its last good rules decide.",
             ["site"],
         )
+        self.country_file_stale = self._gauge(
+            "country_file_stale",
+            "1 while collector.country_file is broken and its last good state tells.",
+        )
         self.decisions = self._counter(
             "decisions", "Consent decisions taken by POST /v1/consent.", ["site", "action"]
         )

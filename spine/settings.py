@@ -46,6 +46,10 @@ class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
         str,
         _says("Header in which those proxies tell a visitor's country, such as CF-IPCountry."),
     ] = ""
+    country_file: Annotated[
+        str,
+        _says("Database of countries by address, MaxMind's format (.mmdb), where no header tells."),
+    ] = ""
     max_body_bytes: Annotated[
         int, _says("Largest body, as sent and as unpacked.", ge=1024, le=16_777_216)
     ] = 1_048_576

@@ -62,9 +62,10 @@ def _check_country_header(settings: Settings) -> None:
             "anybody may send it: name the proxy that sets it in collector.trusted_proxies",
         )
     for name, site in settings.sites.items():
-        if site.regions and not header:
+        if site.regions and not header and not settings.collector.country_file:
             raise Misconfigured(
-                f"sites.{name}.regions", "no country is known without collector.country_header"
+                f"sites.{name}.regions",
+                "no country is known without collector.country_header or collector.country_file",
             )
 
 

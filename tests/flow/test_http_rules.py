@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from tests.flow.door import BROWSER, SERVER, SITES, door
+from tests.unit.collector.test_countries import GEO, written
 
 UNDECIDED: dict[str, Any] = {"name": "page_view", "anonymous_id": "device-1"}
 ABROAD = {
@@ -42,6 +43,37 @@ async def test_the_country_that_a_trusted_proxy_tells_chooses_the_rules(
             (result,) = (await answer.json())["results"]
         assert result["status"] == ("dropped" if rule is None else "accepted")
         assert [record.stamp.rule for record in await front.events()] == ([rule] if rule else [])
+
+
+@pytest.mark.parametrize(
+    ("headers", "rule"),
+    [
+        ([("X-Forwarded-For", "203.0.113.7")], "exempt"),
+        ([("X-Forwarded-For", "203.0.113.200")], None),  # of one network, in another country
+        ([("X-Forwarded-For", "198.51.100.1, 203.0.113.7")], "exempt"),
+        ([("X-Forwarded-For", "198.51.100.1")], "measured"),
+        ([("X-Forwarded-For", "198.51.100.1"), ("CF-IPCountry", "FR")], "exempt"),
+        ([("X-Forwarded-For", "198.51.100.1"), ("CF-IPCountry", "DE")], None),
+        ([("X-Forwarded-For", "9.9.9.9")], None),
+        ([], None),
+    ],
+)
+async def test_where_no_proxy_tells_the_whole_address_chooses_the_rules(
+    tmp_path: Path, headers: list[tuple[str, str]], rule: str | None
+) -> None:
+    settings: dict[str, Any] = {
+        "trusted_proxies": ("127.0.0.0/8",),
+        "country_header": "CF-IPCountry",
+        "country_file": str(written(tmp_path / "geo.mmdb", GEO)),
+    }
+    event = {**UNDECIDED, "event_id": "e-1", "occurred_at": "2026-11-22T09:59:00Z"}
+    async with door(tmp_path, sites=ABROAD, **settings) as front:
+        sent = [("Authorization", f"Bearer {BROWSER}"), *headers]
+        async with front.client.post(front.url, json=event, headers=sent) as answer:
+            assert answer.status == 202
+        records = await front.events()
+        assert [record.stamp.rule for record in records] == ([rule] if rule else [])
+        assert not [record for record in records if record.ip not in ("", "198.51.100.0")]
 
 
 async def test_nobody_else_may_say_where_he_is(tmp_path: Path) -> None:
