@@ -20,6 +20,8 @@ from processors.past import clear_days, derive_past, keep_proofs, leave_orders, 
 from spine.failpoint import reach
 from spine.store import Store
 
+_DAY_US = 86_400_000_000
+
 
 class Gone(NamedTuple):
     """How many rows of a table went, of a site and class."""
@@ -35,6 +37,7 @@ async def retain(store: Store, everything: Sequence[Over]) -> AsyncIterator[Gone
 
     Raises: Unavailable (then begin anew: what was done stays done)."""
     ended = await _ended(store)
+    ran = False
     for one in everything:
         if one.retention == PROOF:
             async for gone in _forget_proofs(store, one):
@@ -48,7 +51,9 @@ async def retain(store: Store, everything: Sequence[Over]) -> AsyncIterator[Gone
         async for gone in _delete(store, one, rows):
             yield gone
         await _enter(store, one, rows)
-    await _sweep(store)
+        ran = True
+    if ran:  # once a day
+        await _sweep(store)
 
 
 async def _end(store: Store, one: Over) -> AsyncIterator[None]:
@@ -102,18 +107,18 @@ async def _forget_proofs(store: Store, one: Over) -> AsyncIterator[Gone]:
 
 
 async def _sweep(store: Store) -> None:
-    """Delete derived rows that have shown nothing for a day; until then they keep a processor that
-    slept from bringing back what they replaced."""
-    for table, key, is_gone in (
-        ("orders", "order_key", "status = ''"),
-        ("persons", "visitor_id", "empty(intervals)"),
+    """Delete derived rows that have had no facts for a day; until then a row that shows nothing
+    keeps a processor that slept from bringing back what it replaced."""
+    for table, key, facts in (
+        ("orders", "order_key", "SELECT order_key FROM order_facts"),
+        ("persons", "visitor_id", "SELECT anonymous_key FROM identity_edges"),
     ):
-        gone = (
-            f"SELECT {key} FROM (SELECT * FROM {table} FINAL) WHERE {is_gone}"
-            " AND version + 86400000000 < (SELECT max(token) FROM tokens)"
+        # Asked of another table: a mutation takes part by part, and asks again for each.
+        condition = (
+            f"version + {_DAY_US} < (SELECT max(token) FROM tokens) AND {key} NOT IN ({facts})"
         )
-        if await store.select(f"SELECT 1 FROM ({gone}) LIMIT 1"):
-            await _delete_from(store, table, f"{key} IN ({gone})")
+        if await store.select(f"SELECT 1 FROM {table} WHERE {condition} LIMIT 1"):
+            await _delete_from(store, table, condition)
 
 
 async def _ended(store: Store) -> Mapping[tuple[str, str], int]:

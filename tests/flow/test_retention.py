@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from consent_rules.regime import Keeping
 from processors.audit import audit
 from processors.over import believed_today, over_on
 from processors.rebuild import rebuild
@@ -194,6 +195,27 @@ async def test_a_horizon_never_goes_back(clickhouse_server: Server, site: str) -
         views = await shown(store, site)
         assert await retained(store, site, TODAY - 5) == []
         assert await shown(store, site) == views
+
+
+async def test_nothing_names_a_device_or_an_order_that_is_over_a_day_later(
+    clickhouse_server: Server, site: str
+) -> None:
+    keepings = {"usage": Keeping(days=10, source="law")}
+    told = [
+        Happening(site, "purchase", f"p{day}", (FIRST_DAY + day) * DAY_MS, anonymous_id=f"d{day}",
+                  user_id="u", order=Order(f"t{day}", "10"))
+        for day in (-5, 2)
+    ]  # fmt: skip
+    async with own_store(clickhouse_server) as store:
+        await land(store, site, told)
+        await retained(store, site, TODAY, keepings)
+        for view, left in (("v_orders", 1), ("v_conversions", 1), ("v_events", 1)):
+            assert await store.select(f"SELECT count() FROM {view}") == [(left,)]
+        await store.command("INSERT INTO tokens SELECT 0, max(token) + 100000000000 FROM tokens")
+        await retained(store, site, TODAY + 1, keepings)
+        assert await store.select("SELECT identifier FROM persons") == [("d2",)]
+        assert await store.select("SELECT transaction_id FROM orders") == [("t2",)]
+        await proven(store)
 
 
 async def test_who_ordered_before_is_no_new_customer(clickhouse_server: Server, site: str) -> None:

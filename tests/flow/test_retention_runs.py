@@ -53,12 +53,6 @@ def test_a_run_that_is_killed_at_any_line_that_writes_is_done_again(
     house.run("audit")
 
 
-def _in_order(point: str) -> int:
-    from spine.failpoint import FAIL_POINTS
-
-    return FAIL_POINTS.index(point)
-
-
 def _report(house: House) -> dict[str, Any]:
     return dict(json.loads(house.run("retention", "--json").stdout))
 
