@@ -43,4 +43,4 @@ class Admission(NamedTuple):
         """How many bytes go to the log."""
         if len(self.admitted) == 1:  # as with every single event
             return len(self.admitted[0].value)
-        return sum([len(value) for _, value in self.admitted])
+        return sum([len(entry.value) for entry in self.admitted])

@@ -123,10 +123,11 @@ class KafkaAppender:
         if not self._open:
             raise Unavailable("the log is not open")
         size_bytes = 0
-        for _, value in entries:
-            if len(value) > MAX_VALUE_BYTES:
+        for entry in entries:
+            value_bytes = len(entry.value)
+            if value_bytes > MAX_VALUE_BYTES:
                 raise ValueError(f"a value is larger than {MAX_VALUE_BYTES} bytes")
-            size_bytes += len(value) + _RECORD_BYTES
+            size_bytes += value_bytes + _RECORD_BYTES
         if self._waiting_bytes + size_bytes > _MAX_WAITING_BYTES:
             raise Unavailable(f"{self._waiting_bytes} bytes wait for Kafka already")
         return size_bytes

@@ -39,8 +39,8 @@ def packed(
 
 def _batches(entries: Sequence[Entry], now_ms: int, *, compacted: bool) -> Iterator[bytes]:
     builder, offset = _builder(), 0
-    for place, value in entries:
-        key = place if compacted else None
+    for entry in entries:
+        key, value = entry.key if compacted else None, entry.value
         if builder.append(offset, now_ms, key, value, []) is None:  # it is full
             yield builder.build()
             builder, offset = _builder(), 0

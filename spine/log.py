@@ -19,7 +19,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 
-class Entry(NamedTuple):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """A value on its way to the log.
 
     Shape: `key` is 16 bytes and chooses the partition (`spine.digest.partition_of`); it is not

@@ -33,7 +33,8 @@ class Cut(NamedTuple):
 
 def frames_of(number: int, entries: Iterable[Entry]) -> Iterator[bytes]:
     """Give the bytes of the frames of these values, numbered from `number` on."""
-    for each, (key, value) in enumerate(entries, number):
+    for each, entry in enumerate(entries, number):
+        key, value = entry.key, entry.value
         head = _HEAD.pack(_MAGIC, 0, len(key) + len(value), each)
         checksum = zlib.crc32(value, zlib.crc32(key, zlib.crc32(head[_CHECKED_FROM:])))
         yield _HEAD.pack(_MAGIC, checksum, len(key) + len(value), each) + key + value

@@ -43,8 +43,8 @@ def test_every_value_is_once_in_its_partition_and_in_order(
     entries: list[Entry], partitions: int
 ) -> None:
     wanted: defaultdict[int, list[bytes]] = defaultdict(list)
-    for key, value in entries:
-        wanted[partition_of(key, partitions)].append(value)
+    for entry in entries:
+        wanted[partition_of(entry.key, partitions)].append(entry.value)
     found: defaultdict[int, list[bytes]] = defaultdict(list)
     for batches in packed(entries, partitions, 1_790_000_000_000):
         for partition, batch in batches.items():
