@@ -11,6 +11,7 @@ Invariants:
 """
 
 from bisect import bisect_right
+from functools import cached_property
 from typing import NamedTuple
 
 import msgspec
@@ -34,32 +35,10 @@ from spine.withdrawal import Withdrawn
 
 _MOST_REMEMBERED_BYTES = 16 << 20
 _BYTES_BESIDE_TEXT = 2_000
+_encoder = msgspec.json.Encoder()
 
 
-class Kept(NamedTuple):
-    """What may be written of an event, with the stamp that says why.
-
-    Shape: `event` carries no consent object; the stamp has what may stay of it."""
-
-    event: Event
-    stamp: Stamp
-    readable: bool
-    limits: Limits = NO_LIMITS
-
-    def observed(self, ip: str, user_agent: str) -> tuple[str, str]:
-        """Give what may be written of an address, cut already, and of a user agent."""
-        ip = "" if self.limits.ip == "drop" else ip
-        return ip, reduced_agent(user_agent, self.limits.user_agent)
-
-
-class Dropped(NamedTuple):
-    """Nothing may be written of the event."""
-
-    rule: str
-    readable: bool
-
-
-class Ruling(NamedTuple):
+class Ruling(msgspec.Struct, frozen=True, dict=True):
     """What a rule says about every event of a name under one standing; without one, drop."""
 
     rule: Rule | None
@@ -67,6 +46,54 @@ class Ruling(NamedTuple):
     readable: bool
     click_ids: bool = False
     limits: Limits = NO_LIMITS
+
+    @cached_property
+    def takes_nothing(self) -> bool:
+        """Whether all of an event stays but its consent object."""
+        keeps = self.rule is not None and self.rule.action == "keep"
+        return keeps and self.click_ids and self.limits == NO_LIMITS
+
+    @cached_property
+    def stamp_json(self) -> bytes:
+        """The stamp as a record has it: the same for all events of a decision."""
+        return _encoder.encode(self.stamp)
+
+
+class Kept(msgspec.Struct, frozen=True, gc=False):
+    """What may be written of an event, and the ruling that says why.
+
+    Shape: `event` carries no consent object; the stamp has what may stay of it."""
+
+    event: Event
+    ruling: Ruling
+
+    @property
+    def stamp(self) -> Stamp:
+        """What was decided."""
+        return self.ruling.stamp
+
+    @property
+    def readable(self) -> bool:
+        """Whether the event's consent object could be read."""
+        return self.ruling.readable
+
+    @property
+    def limits(self) -> Limits:
+        """What the rule takes from the events that it keeps."""
+        return self.ruling.limits
+
+    def observed(self, ip: str, user_agent: str) -> tuple[str, str]:
+        """Give what may be written of an address, cut already, and of a user agent."""
+        limits = self.ruling.limits
+        ip = "" if limits.ip == "drop" else ip
+        return ip, reduced_agent(user_agent, limits.user_agent)
+
+
+class Dropped(NamedTuple):
+    """Nothing may be written of the event."""
+
+    rule: str
+    readable: bool
 
 
 class _Rulings(NamedTuple):
@@ -130,7 +157,7 @@ def _remembered(key: _Key) -> _Rulings:
     changes_ms = hear(consent, carried, rules.signals).changes_ms
     known = _Rulings(changes_ms, [None] * (len(changes_ms) + 1))
     texts_bytes = len(consent) + carried.size_characters
-    _rulings.keep(key, known, 4 * texts_bytes + _BYTES_BESIDE_TEXT)
+    _rulings.keep(key, known, 6 * texts_bytes + _BYTES_BESIDE_TEXT)
     return known
 
 
@@ -170,7 +197,7 @@ def decide_again(
         linked=before.linked and decision.stamp.linked,
         exports=tuple([name for name in decision.stamp.exports if name in before.exports]),
     )
-    return decision._replace(stamp=stamp)
+    return Kept(decision.event, msgspec.structs.replace(decision.ruling, stamp=stamp))
 
 
 def rests_on(rules: Rules, before: Stamp, withdrawn: Withdrawn) -> bool:
@@ -189,18 +216,20 @@ def _stripped_by(rules: Rules, before: Stamp) -> Rule | None:
 
 
 def _apply(ruling: Ruling, event: Event) -> Kept | Dropped:
-    rule, stamp, readable, click_ids, limits = ruling
+    if ruling.takes_nothing:  # as nearly always
+        return Kept(msgspec.structs.replace(event, consent=UNDECIDED), ruling)
+    rule, limits = ruling.rule, ruling.limits
     if rule is None:
-        return Dropped(stamp.rule, readable)
+        return Dropped(ruling.stamp.rule, ruling.readable)
     if rule.action == "strip":
         kept = strip(event, frozenset(rule.keep))
         if limits.user_agent == "family":
             kept = msgspec.structs.replace(kept, user_agent=event.user_agent)
     else:
         kept = msgspec.structs.replace(event, consent=UNDECIDED)
-    if not click_ids:
+    if not ruling.click_ids:
         kept = drop_click_ids(kept)
-    return Kept(limited(kept, limits), stamp, readable, limits)
+    return Kept(limited(kept, limits), ruling)
 
 
 def fits(rule: Rule, name: str, allowed: frozenset[str], denied: frozenset[str]) -> bool:
