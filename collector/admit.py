@@ -3,6 +3,7 @@
 Pure, and the heart of the collector: nothing that is not returned from here reaches the log.
 """
 
+import math
 import os
 from collections.abc import Callable
 from functools import lru_cache
@@ -15,6 +16,7 @@ from collector.decode import Claims
 from collector.observe import Receipt, truncated
 from collector.source import Source
 from collector.times import day_of, milliseconds
+from collector.written import Form, form, named, observed, timed
 from consent_rules.decide import Dropped, Kept, decide
 from consent_rules.regime import Rules
 from consent_rules.standing import NOTHING, Carried
@@ -23,7 +25,6 @@ from spine.codes import Refused
 from spine.event import KNOWN_NAMES, Event
 from spine.log import Entry
 from spine.money import with_currency
-from spine.record import EncodedEvent, Stamp, encode
 from spine.withdrawal import ALL, Withdrawn
 from spine.withdrawal import NOTHING as NOT_WITHDRAWN
 
@@ -45,13 +46,15 @@ def _nobody_has(_site: str, _anonymous_id: str | None, _user_id: str | None) -> 
 class _Arrival(NamedTuple):
     """What the events of a request have in common.
 
-    Units: `ahead_ms` is how far the sender's clock runs ahead of ours, `received_on` a day in the
-    site's time zone."""
+    Units: `ahead_ms` is how far the sender's clock runs ahead of ours; no event may be claimed to
+    be older than `earliest_ms` or newer than `latest_ms`."""
 
     receipt: Receipt
     source: Source
     ahead_ms: int
-    received_on: int
+    earliest_ms: int
+    latest_ms: float
+    form: Form
     rules: Rules
     carried: Carried
     withdrawn: Asked
@@ -79,14 +82,28 @@ def admit(
 def _arrival(
     claims: Claims, receipt: Receipt, source: Source, carried: Carried, withdrawn: Asked
 ) -> _Arrival:
-    ahead_ms = 0
-    if claims.sent_at is not None and source.channel == "browser":
-        ahead_ms = milliseconds(claims.sent_at) - receipt.received_ms
+    received_ms, ahead_ms = receipt.received_ms, 0
+    if source.channel == "browser":
+        earliest_ms, latest_ms = received_ms - BROWSER_MAX_AGE_MS, math.inf
+        if claims.sent_at is not None:
+            ahead_ms = milliseconds(claims.sent_at) - received_ms
+    else:
+        earliest_ms = received_ms - SERVER_MAX_AGE_MS
+        latest_ms = received_ms + SERVER_CLOCK_LEEWAY_MS
     # Where a shop's own server stands, says nothing of its visitor.
     country = receipt.country if source.channel == "browser" else ""
-    rules = source.regimes.of(country)
-    received_on = day_of(receipt.received_ms, source)
-    return _Arrival(receipt, source, ahead_ms, received_on, rules, carried, withdrawn)
+    shared = form(source.site, source.channel, received_ms, day_of(received_ms, source))
+    return _Arrival(
+        receipt,
+        source,
+        ahead_ms,
+        max(earliest_ms, 0),
+        latest_ms,
+        shared,
+        source.regimes.of(country),
+        carried,
+        withdrawn,
+    )
 
 
 def needs_consent(claims: Claims, receipt: Receipt, source: Source, carried: Carried) -> bool:
@@ -113,7 +130,8 @@ def _what_stays(kept: Kept) -> tuple[object, ...]:
 def _decide(
     claim: Event, claimed_ms: int, arrival: _Arrival, withdrawn: Withdrawn
 ) -> Kept | Dropped:
-    happened_ms = min(claimed_ms, arrival.receipt.received_ms)
+    received_ms = arrival.receipt.received_ms
+    happened_ms = claimed_ms if claimed_ms < received_ms else received_ms
     return decide(arrival.rules, claim, arrival.carried, happened_ms, withdrawn)
 
 
@@ -185,61 +203,36 @@ def _claimed_ms(event: Event, arrival: _Arrival) -> int | Refused:
 
     A browser's clock is corrected by when it says it sent the batch, and never runs ahead of ours;
     a server's clock is believed."""
-    now_ms = arrival.receipt.received_ms
     if event.occurred_at is None:
-        return now_ms
+        return arrival.receipt.received_ms
     claimed_ms = milliseconds(event.occurred_at) - arrival.ahead_ms
-    if arrival.source.channel == "browser":
-        max_age_ms = BROWSER_MAX_AGE_MS
-    else:
-        max_age_ms = SERVER_MAX_AGE_MS
-        if claimed_ms > now_ms + SERVER_CLOCK_LEEWAY_MS:
-            return Refused("in_future", "$.occurred_at", "The time has not come yet")
-    if claimed_ms < now_ms - max_age_ms or claimed_ms < 0:
-        days = max_age_ms // 86_400_000
-        return Refused("too_old", "$.occurred_at", f"This key may go back {days} days")
-    return claimed_ms
+    if arrival.earliest_ms <= claimed_ms <= arrival.latest_ms:
+        return claimed_ms
+    if claimed_ms > arrival.latest_ms:
+        return Refused("in_future", "$.occurred_at", "The time has not come yet")
+    max_age_ms = BROWSER_MAX_AGE_MS if arrival.source.channel == "browser" else SERVER_MAX_AGE_MS
+    days = max_age_ms // 86_400_000
+    return Refused("too_old", "$.occurred_at", f"This key may go back {days} days")
 
 
 def _entry(kept: Kept, claimed_ms: int, arrival: _Arrival) -> tuple[str, Entry]:
     """Encode what may be kept; give it with the event's id."""
-    receipt, source, _, received_on, *_ = arrival
-    event, currency_filled = with_currency(kept.event, source.currency)
-    received_ms = receipt.received_ms
-    flags: tuple[str, ...] = () if kept.readable else ("consent_unreadable",)
-    if currency_filled:
-        flags = (*flags, "currency_filled")
+    receipt, source = arrival.receipt, arrival.source
+    event, ruling, received_ms = kept.event, kept.ruling, receipt.received_ms
+    flags: tuple[str, ...] = () if ruling.readable else ("consent_unreadable",)
+    if event.commerce is not None:
+        event, currency_filled = with_currency(event, source.currency)
+        if currency_filled:
+            flags = (*flags, "currency_filled")
     if claimed_ms > received_ms:
-        flags = (*flags, "time_clamped")
-    ip, user_agent = _observed(kept, receipt, source)
+        claimed_ms, flags = received_ms, (*flags, "time_clamped")
     body = _encoder.encode(msgspec.structs.replace(event, ip=None, user_agent=None, event_id=None))
     event_id = event.event_id or _filled_id(event, body, receipt, source)
-    key = digest.event_key(source.site, event.name, event_id)
-    visitor = digest.visitor_id(source.site, event.anonymous_id, event.user_id)
-    record = EncodedEvent(
-        site=source.site,
-        channel=source.channel,
-        event_id=event_id,
-        identity=digest.identity(key, source.channel).hex(),
-        event_key=key.hex(),
-        visitor=visitor.hex() if visitor else None,
-        body=digest.body_digest(body).hex(),
-        occurred_ms=min(claimed_ms, received_ms),
-        received_ms=received_ms,
-        received_on=received_on,
-        stamp=_encoded(kept.stamp),
-        flags=flags,
-        ip=ip,
-        user_agent=user_agent,
-        event=msgspec.Raw(body),
-    )
+    key, names = named(arrival.form, event, event_id)
+    times = timed(arrival.form, body, claimed_ms)
+    seen = observed(flags, *_observed(kept, receipt, source))
     # All copies of an event, of either channel, share its key and so a partition.
-    return event_id, Entry(key, encode(record))
-
-
-@lru_cache(maxsize=512)  # as it is the same for all events of a decision
-def _encoded(stamp: Stamp) -> msgspec.Raw:
-    return msgspec.Raw(_encoder.encode(stamp))
+    return event_id, Entry(key, b"%b%b%b%b%b}" % (names, times, ruling.stamp_json, seen, body))
 
 
 def _observed(kept: Kept, receipt: Receipt, source: Source) -> tuple[str, str]:

@@ -90,13 +90,6 @@ class EventRecord(EventHead, frozen=True, kw_only=True):
     event: Event
 
 
-class EncodedEvent(EventHead, frozen=True, kw_only=True):
-    """An `EventRecord` on its way to its bytes, whose stamp and event are encoded already."""
-
-    stamp: msgspec.Raw  # type: ignore[assignment]
-    event: msgspec.Raw
-
-
 _Hex32 = Annotated[str, Meta(min_length=32, max_length=32)]
 
 
@@ -240,7 +233,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SCHEMA = re.compile(rb'^\{"schema":"(event|tally|spill|consent)\.(\d{1,9})"')
 
 
-def encode(record: EventRecord | EncodedEvent | ControlRecord) -> bytes:
+def encode(record: EventRecord | ControlRecord) -> bytes:
     """Give the bytes of a record; `decode` gives the same record back."""
     return _encoder.encode(record)
 
