@@ -4,7 +4,7 @@ Worked out from the whole set like `derive_model`, and as independent of the pro
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -40,6 +40,10 @@ class EventSeen(NamedTuple):
     transaction_id: str | None
 
 
+Touch = tuple[str, str, str, str]
+"""Channel group, source, medium, campaign."""
+
+
 class Conversion(NamedTuple):
     conversion_id: str
     kind: str
@@ -50,6 +54,8 @@ class Conversion(NamedTuple):
     value: Decimal | None
     currency: str | None
     verified: bool
+    first: Touch | None = None
+    last: Touch | None = None
 
 
 class Ground(NamedTuple):
@@ -105,7 +111,7 @@ def report(on_the_log: Sequence[Happening], currency: str, zone: str) -> Report:
     return Report(
         rows,
         sorted(_events(happened, known, owners)),
-        sorted([*map(_bought, filter(_is_bought, rows.orders)), *leads]),
+        sorted(_touched([*map(_bought, filter(_is_bought, rows.orders)), *leads], rows.sessions)),
         _days(rows, leads, currency, ZoneInfo(zone)),
     )
 
@@ -186,6 +192,29 @@ def _bought(state: OrderState) -> Conversion:
         state.currency,
         state.verified,
     )
+
+
+_LOOKS_BACK_MS = 90 * 86_400_000
+
+
+def _touched(
+    conversions: Iterable[Conversion], sessions: Iterable[Session]
+) -> Iterator[Conversion]:
+    """Add the first and the last touch: of the person's sessions of the 90 days before, the last
+    one not direct, unless all are."""
+    of: dict[Person, list[Session]] = defaultdict(list)
+    for session in sorted(sessions, key=lambda one: (one.started_ms, bytes.fromhex(one.visitor))):
+        of[session.person].append(session)
+    for told in conversions:
+        here = [
+            (session.started_ms, session[6:10])
+            for session in (of[told.person] if told.person is not None else ())
+            if told.occurred_ms - _LOOKS_BACK_MS <= session.started_ms <= told.occurred_ms
+        ]
+        # Of two that began at one moment the first in order stands for both.
+        touches = list(dict(reversed(here)).values())[::-1]
+        named = [touch for touch in touches if touch[0] != "Direct"] or touches
+        yield told._replace(first=touches[0], last=named[-1]) if touches else told
 
 
 def _days(

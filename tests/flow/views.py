@@ -6,16 +6,11 @@ from typing import TypeVar
 
 from spine.store import Row, Store
 from tests.flow.derive_model import OrderState, Outcome, Person, Session
-from tests.flow.report_model import Conversion, EventSeen, Figures, Ground, Report
+from tests.flow.report_model import Conversion, EventSeen, Figures, Ground, Report, Touch
 
 V = TypeVar("V")
 
 _NOT_FILLED = {
-    "v_conversions": tuple(
-        f"{touch}_{part}"
-        for touch in ("first", "last")
-        for part in ("channel_group", "source", "medium", "campaign")
-    ),
     "v_persons": ("valid_from", "valid_to"),
     "v_kpi_daily": (
         "cost", "clicks", "impressions", "cpa", "roas", "cac", "cpl", "ctr", "cpc",
@@ -41,11 +36,16 @@ async def shown_report(store: Store, site: str) -> Report:
         " anonymous_id, user_id, visitor_id, session_id, person_id, transaction_id"
         " FROM v_events WHERE true",
     )
+    touches = ", ".join(
+        f"{touch}_{part}"
+        for touch in ("first", "last")
+        for part in ("channel_group", "source", "medium", "campaign")
+    )
     conversions = await _of(
         store,
         site,
         "SELECT conversion_id, kind, toUnixTimestamp64Milli(occurred_at), person_id, visitor_id,"
-        " session_id, value, currency, verified FROM v_conversions WHERE true",
+        f" session_id, value, currency, verified, {touches} FROM v_conversions WHERE true",
     )
     numbers = ", ".join((*Ground._fields[1:], *Figures._fields))
     days = await _of(store, site, f"SELECT date, {numbers} FROM v_kpi_daily WHERE true")
@@ -63,12 +63,18 @@ async def shown_report(store: Store, site: str) -> Report:
         sorted(
             Conversion._make(
                 [*row[:3], _key(owners, row[3]), row[4], _key(started, row[5]), *row[6:8],
-                 bool(row[8])]
+                 bool(row[8]), _touch(row[9:13]), _touch(row[13:17])]
             )
             for row in conversions
         ),
         {Ground._make(row[:split]): Figures._make(row[split:]) for row in days},
     )  # fmt: skip
+
+
+def _touch(told: Row) -> Touch | None:
+    """Give a touch, all of it or nothing."""
+    assert len({part is None for part in told}) == 1, told
+    return None if told[0] is None else (told[0], told[1], told[2], told[3])
 
 
 def _key(known: Mapping[str, V], name: str | None) -> V | None:
