@@ -45,6 +45,7 @@ class Happening(NamedTuple):
     received_on: int = 19_800
     flags: tuple[str, ...] = ()
     stripped: bool = False
+    late_ms: int = 0
 
     @property
     def event_key(self) -> str:
@@ -92,7 +93,7 @@ def record(told: Happening) -> EventRecord:
         visitor=told.visitor,
         body=digest.body_digest(repr(told).encode()).hex(),
         occurred_ms=told.at_ms,
-        received_ms=max(told.at_ms, 0),
+        received_ms=max(told.at_ms, 0) + told.late_ms,
         received_on=told.received_on,
         stamp=Stamp(
             rule="eu", version="1", kept="stripped" if told.stripped else "whole",
