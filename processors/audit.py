@@ -19,7 +19,8 @@ _KEYS_AT_ONCE = 4_000
 _FIELDS: Mapping[str, Sequence[str]] = {
     "visitor_days": (
         "started_at", "ended_at", "events", "page_views", "engaged", "source", "medium",
-        "campaign", "channel_group", "click_id_name", "click_id", "landing_page", "site",
+        "campaign", "channel_group", "click_id_name", "click_id", "landing_page", "furthest_step",
+        "site",
     ),
     "orders": (
         "site", "transaction_id", "ordered_at", "first_reported_at", "currency", "gross",

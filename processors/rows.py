@@ -33,9 +33,15 @@ from processors.rulebook import Rulebook
 from spine.event import Commerce, Event, Identifiers, Page
 from spine.money import amount
 from spine.record import EventRecord, Stamp
+from spine.settings import SiteSettings
 
 _DIRECT = Touch("", "", "", "", "", "", "", "")
 _NO_PAGE, _NO_COMMERCE, _NO_IDENTIFIERS = Page(), Commerce(), Identifiers()
+
+
+def places(steps: Sequence[str]) -> Mapping[str, int]:
+    """Number the steps of a funnel from 1."""
+    return {name: nth for nth, name in enumerate(steps, 1)}
 
 
 class Site(NamedTuple):
@@ -44,6 +50,7 @@ class Site(NamedTuple):
     own_hosts: frozenset[str] = frozenset()
     lead_names: frozenset[str] = frozenset({"generate_lead"})
     rules: Rulebook | None = None
+    funnel: Mapping[str, int] = places(SiteSettings().funnel_steps)
 
 
 _NO_SITE = Site()
@@ -61,6 +68,7 @@ class Landing(msgspec.Struct, frozen=True, gc=False):
     retention: str
     touch: Touch
     is_lead: bool
+    step: int
     page: Page
     commerce: Commerce
     amount: Decimal | None
@@ -87,6 +95,7 @@ def _landing(reading: Reading, record: EventRecord, site: Site) -> Landing:
         retention_of(record),
         touch(page.url or "", page.referrer or "", site.own_hosts) or _DIRECT,
         event.name in site.lead_names,
+        site.funnel.get(event.name, 0),
         page,
         commerce or _NO_COMMERCE,
         amount(commerce) if commerce is not None else None,
@@ -217,6 +226,7 @@ def visitor_fact_columns(events: Sequence[Landing]) -> Columns:
         "click_id_name": [e.touch.click_id_name for e in events],
         "click_id": [e.touch.click_id for e in events],
         "retention": [e.retention for e in events],
+        "step": [e.step for e in events],
     }
 
 

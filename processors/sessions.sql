@@ -5,6 +5,8 @@
 -- chains    a gap of more than {timeout_s} seconds starts a session
 --           facts that are over are none; those of the last day before their class is whole make
 --           chains, but a session that begins with one of them is not shown
+-- furthest  the last step of the site's funnel that was reached after all before it; of events at one
+--           moment the earlier step counts first
 -- Each session is laid on every day from its start to its end, so that a day from which a session
 -- moved away is rewritten too, with what is left of it.
 --
@@ -17,7 +19,7 @@ evidence AS (
         arraySort(groupArray((
             f.occurred_at, f.identity,
             (f.source, f.medium, f.campaign, f.channel_group, f.click_id_name, f.click_id),
-            f.page, f.event_key, f.name = 'page_view', f.is_key, {shown}
+            f.page, f.event_key, f.name = 'page_view', f.is_key, {shown}, f.step
         ))) AS facts
     FROM visitor_facts AS f {windows}
     WHERE f.visitor_id IN {visitors}
@@ -43,6 +45,11 @@ chains AS (
         toUInt32(length(arrayDistinct(arrayFilter((key, is_view) -> is_view, chain.5, chain.6))))
             AS page_views,
         has(chain.7, 1) AS has_key,
+        arrayFold(
+            (reached, step) -> if(step = reached + 1, step, reached),
+            arraySort(arrayFilter(step -> step.2 > 0, arrayZip(chain.1, chain.9))).2,
+            toUInt8(0)
+        ) AS furthest_step,
         arrayFirst(touch -> touch.1 != '', chain.3) AS first_touch,
         arrayFirst(page -> page != '', chain.4) AS landing_page
     FROM cut AS c
@@ -66,7 +73,7 @@ laid AS (
             if(c.first_touch.1 = '', '(none)', c.first_touch.2),
             c.first_touch.3,
             if(c.first_touch.1 = '', 'Direct', c.first_touch.4),
-            c.first_touch.5, c.first_touch.6, c.landing_page
+            c.first_touch.5, c.first_touch.6, c.landing_page, c.furthest_step
         ) AS session
     FROM chains AS c
 )

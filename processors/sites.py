@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from processors.rows import Site
+from processors.rows import Site, places
 from processors.rulebook import Rulebook
 from spine.settings import SiteSettings
 from spine.store import Store
@@ -16,13 +16,14 @@ def sites_of(settings: Mapping[str, SiteSettings]) -> Mapping[str, Site]:
             frozenset(host for origin in site.origins if (host := urlsplit(origin).hostname)),
             frozenset(site.lead_names),
             Rulebook(name, site),
+            places(site.funnel_steps),
         )
         for name, site in settings.items()
     }
 
 
 async def enter_sites(store: Store, settings: Mapping[str, SiteSettings]) -> None:
-    """Tell the views currency and time zone of each site. Raises: Unavailable."""
+    """Tell the views currency, time zone and funnel of each site. Raises: Unavailable."""
     known = {
         row[0]: row[1:] for row in await store.select("SELECT * EXCEPT updated_at FROM sites FINAL")
     }
@@ -32,16 +33,17 @@ async def enter_sites(store: Store, settings: Mapping[str, SiteSettings]) -> Non
         " toUnixTimestamp64Milli(max(updated_at)) + 1) FROM sites"
     )
     changed = [
-        (name, site.currency, site.timezone)
+        (name, *shown)
         for name, site in settings.items()
-        if known.get(name) != (site.currency, site.timezone)
+        if known.get(name) != (shown := (site.currency, site.timezone, [*site.funnel_steps]))
     ]
     await store.insert(
         "sites",
         {
-            "site": [name for name, _, _ in changed],
-            "currency": [currency for _, currency, _ in changed],
-            "timezone": [timezone for _, _, timezone in changed],
+            "site": [name for name, _, _, _ in changed],
+            "currency": [currency for _, currency, _, _ in changed],
+            "timezone": [timezone for _, _, timezone, _ in changed],
+            "funnel_steps": [steps for _, _, _, steps in changed],
             "updated_at": [now_ms] * len(changed),
         },
     )

@@ -137,6 +137,9 @@ def _check_sites(sites: Mapping[str, SiteSettings]) -> None:
                 raise Misconfigured(
                     f"sites.{name}.origins", f'"{origin}" is not like "https://shop.example"'
                 )
+        steps = site.funnel_steps
+        if not steps or len(steps) > 20 or len(set(steps)) < len(steps) or "" in steps:
+            raise Misconfigured(f"sites.{name}.funnel_steps", "1 to 20 event names, each once")
         _check_keys(name, site, owners)
 
 

@@ -109,6 +109,7 @@ def _same(site: str, shown: Report, expected: Report) -> None:
         ("v_orders", shown.outcome.orders, expected.outcome.orders),
         ("v_conversions", shown.conversions, expected.conversions),
         ("v_persons", shown.outcome.persons.items(), expected.outcome.persons.items()),
+        ("v_funnel_daily", shown.funnel.items(), expected.funnel.items()),
         ("v_kpi_daily", shown.days.items(), expected.days.items()),
     ):
         _equal(part, other, f"{view} of {site}")

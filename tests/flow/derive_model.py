@@ -103,8 +103,7 @@ def outcome(on_the_log: Sequence[Happening], site_currency: str = "EUR") -> Outc
 def sessions(happened: Iterable[Happening]) -> list[Session]:
     by_visitor: dict[str, list[Happening]] = defaultdict(list)
     for told in happened:
-        on_page = told.anonymous_id is not None and told.path is not None
-        if told.visitor is not None and (told.channel == "browser" or on_page):
+        if told.visitor is not None and makes_sessions(told):
             by_visitor[told.visitor].append(told)
     found = []
     for visitor, events in by_visitor.items():
@@ -117,6 +116,11 @@ def sessions(happened: Iterable[Happening]) -> list[Session]:
             chain.append(event)
         found.append(_session(visitor, chain))
     return sorted(found)
+
+
+def makes_sessions(told: Happening) -> bool:
+    on_page = told.anonymous_id is not None and told.path is not None
+    return told.channel == "browser" or on_page
 
 
 def _session(visitor: str, chain: Sequence[Happening]) -> Session:

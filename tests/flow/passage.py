@@ -101,4 +101,7 @@ async def rough_passage(
 async def enter_site(
     store: Store, site: str, currency: str = "EUR", timezone: str = "Europe/Berlin"
 ) -> None:
-    await store.command(f"INSERT INTO sites VALUES ('{site}', '{currency}', '{timezone}', 0)")
+    await store.command(
+        "INSERT INTO sites (site, currency, timezone, updated_at)"
+        f" VALUES ('{site}', '{currency}', '{timezone}', 0)"
+    )

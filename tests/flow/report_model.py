@@ -23,6 +23,7 @@ from tests.flow.derive_model import (
     started,
     value_of,
 )
+from tests.flow.funnel_model import Step, funnel
 from tests.flow.happenings import Happening
 
 
@@ -90,6 +91,7 @@ class Report(NamedTuple):
     events: list[EventSeen]
     conversions: list[Conversion]
     days: Mapping[Ground, Figures]
+    funnel: Mapping[tuple[date, str], Step]
 
 
 class _Day:
@@ -113,6 +115,7 @@ def report(on_the_log: Sequence[Happening], currency: str, zone: str) -> Report:
         sorted(_events(happened, known, owners)),
         sorted(_touched([*map(_bought, filter(_is_bought, rows.orders)), *leads], rows.sessions)),
         _days(rows, leads, currency, ZoneInfo(zone)),
+        funnel(happened, rows, ZoneInfo(zone)),
     )
 
 

@@ -110,7 +110,10 @@ async def test_the_days_follow_the_setting_of_the_time_zone(store: Store, site: 
     await enter_site(store, site, timezone="Europe/Berlin")
     await process(store, f"log-{site}", records([view(site, "2024-01-10T23:30")]))
     assert await kpis(store, site, "date, sessions") == [(date(2024, 1, 11), 1)]
-    await store.command(f"INSERT INTO sites VALUES ('{site}', 'EUR', 'America/New_York', 1)")
+    await store.command(
+        "INSERT INTO sites (site, currency, timezone, updated_at)"
+        f" VALUES ('{site}', 'EUR', 'America/New_York', 1)"
+    )
     assert await kpis(store, site, "date, sessions") == [(date(2024, 1, 10), 1)]
 
 

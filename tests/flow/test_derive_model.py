@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spine.store import Store
+from tests.flow.funnel_model import FUNNEL
 from tests.flow.happenings import DAY_MS, HOUR_MS, Happening, Order, records
 from tests.flow.passage import enter_site, rough_passage
 from tests.flow.report_model import report
@@ -36,7 +37,7 @@ order_told = st.builds(
     shipping=values,
 )
 event_told = st.tuples(
-    st.sampled_from(["page_view", "page_view", "scroll", "purchase", "refund", "generate_lead"]),
+    st.sampled_from(["page_view", "page_view", "purchase", "refund", "generate_lead", *FUNNEL[:4]]),
     gaps_ms,
     displaced_ms,
     st.sampled_from(["browser", "browser", "server"]),

@@ -25,6 +25,8 @@ CONTRACT = {
     "v_kpi_daily": "date site channel_group source medium campaign currency sessions"
     " engaged_sessions visitors orders gross refunded net verified_net new_customers leads cost"
     " clicks impressions cvr aov cpa roas cac cpl ctr cpc bounce_rate",
+    "v_funnel_daily": "date site step step_order sessions share_of_previous abandonment persons"
+    " person_share_of_previous person_abandonment",
     "v_data_quality_daily": "date site events duplicates duplicate_conflicts late clamped"
     " currency_filled consent_unreadable orders unverified orders_disagreeing sessions unstitched"
     " bots late_share unverified_share stitched_share",

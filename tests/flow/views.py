@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from spine.store import Row, Store
 from tests.flow.derive_model import OrderState, Outcome, Person, Session
+from tests.flow.funnel_model import Step
 from tests.flow.report_model import Conversion, EventSeen, Figures, Ground, Report, Touch
 
 V = TypeVar("V")
@@ -49,6 +50,12 @@ async def shown_report(store: Store, site: str) -> Report:
     )
     numbers = ", ".join((*Ground._fields[1:], *Figures._fields))
     days = await _of(store, site, f"SELECT date, {numbers} FROM v_kpi_daily WHERE true")
+    steps = await _of(
+        store,
+        site,
+        "SELECT date, step, step_order, sessions, persons FROM v_funnel_daily WHERE true",
+    )
+    assert len({row[:2] for row in steps}) == len(steps), "a step has two rows"
     split = len(Ground._fields)
     assert len({row[:split] for row in days}) == len(days), "a ground has two rows"
     return Report(
@@ -68,6 +75,7 @@ async def shown_report(store: Store, site: str) -> Report:
             for row in conversions
         ),
         {Ground._make(row[:split]): Figures._make(row[split:]) for row in days},
+        {(row[0], row[1]): Step._make(row[2:]) for row in steps},
     )  # fmt: skip
 
 
