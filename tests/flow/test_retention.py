@@ -18,9 +18,11 @@ from spine.record import encode
 from spine.store import Row, Store
 from tests.clickhouse_server import Server
 from tests.flow.aging import FIRST_DAY, KEPT, TODAY, receive_on, retained
-from tests.flow.derived import happenings, land, own_store, shown
+from tests.flow.derived import START_MS, happenings, land, own_store, shown
 from tests.flow.happenings import DAY_MS, HOUR_MS, Happening, Order, record, records
 from tests.flow.passage import DyingStore, process
+from tests.flow.test_consent_log import changes, on_a_log, sayings
+from tests.flow.test_consent_log import shown as proofs_shown
 
 _MONEY = "transaction_id, ordered_at, currency, gross, refunded, tax, status, verified"
 _DAYS = (
@@ -271,3 +273,25 @@ async def test_what_may_be_read_again_stays_until_it_cannot(
         fates = await store.select("SELECT fate, code FROM fates FINAL ORDER BY log_offset")
         assert fates == [("erased", "retention_over"), ("duplicate", "duplicate_copy")]
         await proven(store)
+
+
+async def test_what_proves_consent_is_shown_as_before_and_for_its_own_days(
+    clickhouse_server: Server,
+) -> None:
+    spread = [
+        said._replace(at_ms=START_MS + (said.at_ms - START_MS) * HOUR_MS // 6)
+        for said in sayings(random.Random(7), 40)
+    ]  # over nearly three days
+    async with own_store(clickhouse_server) as store:
+        await process(store, "log", on_a_log(spread))
+        for today in (TODAY - 1, TODAY, TODAY + 1):  # the days go one by one
+            assert await retained(store, "shop", today)
+            assert await proofs_shown(store) == changes(spread)
+        assert await store.select("SELECT count() FROM events") == [(0,)]
+        await retained(store, "shop", TODAY, {"proof": Keeping(days=10, source="law")})
+        since_ms = (FIRST_DAY - 1) * DAY_MS
+        assert await proofs_shown(store)
+        assert await store.select(
+            "SELECT count() FROM consent_rows"
+            f" WHERE received_at < fromUnixTimestamp64Milli({since_ms})"
+        ) == [(0,)]
