@@ -30,6 +30,7 @@ from collector.counting import count
 from collector.countries import Countries
 from collector.decode import Claims, Unreadable, decode
 from collector.early import Early, retry_after
+from collector.head import Head, head_of
 from collector.pixel import IMAGE, PIXEL, claims_of
 from collector.quota import Strangers
 from collector.runner import Runner, within_descriptors
@@ -135,7 +136,7 @@ class Collector:
     async def preflight(self, request: web.Request) -> web.StreamResponse:
         """Answer a browser that asks before it posts: yes to the origins of the sites."""
         self._metrics.requests.by["preflight", "204"] += 1
-        return web.Response(status=204, headers=asked_before(request, self._sources))
+        return web.Response(status=204, headers=asked_before(head_of(request), self._sources))
 
     async def post_events(self, request: web.Request) -> web.StreamResponse:
         """Take one event or a batch; answer when everything accepted is durable."""
@@ -156,10 +157,11 @@ class Collector:
         return answer
 
     async def _answered(self, request: web.Request, take: Take) -> Answer:
-        source = source_of(request, self._sources)
+        head = head_of(request)
+        source = source_of(head, self._sources)
         if source is None:
-            return self._unknown(request)
-        headers = cors(request, source)
+            return self._unknown(head)
+        headers = cors(head, source)
         if headers is None:
             return self._refusal(
                 "origin_not_allowed", "this origin is not in sites.*.origins", (("Vary", "Origin"),)
@@ -186,8 +188,8 @@ class Collector:
         answer.also(headers)
         return answer
 
-    def _unknown(self, request: web.Request) -> Answer:
-        wait_s = self._strangers.wait_s(receipt_of(request, self._trusted, self._now_ms()).ip)
+    def _unknown(self, head: Head) -> Answer:
+        wait_s = self._strangers.wait_s(receipt_of(head, self._trusted, self._now_ms()).ip)
         if wait_s:
             return self._wait("too_many_unknown_keys", wait_s)
         return self._refusal(
@@ -231,7 +233,7 @@ class Collector:
 
     async def _take_pixel(self, request: web.Request, source: Source) -> Answer:
         if source.channel != "browser":  # a secret has no business in an image of a page
-            return self._unknown(request)
+            return self._unknown(head_of(request))
         url = request.rel_url
         claims = claims_of(url.raw_query_string, url.query.items())
         admission = await self._admitted(request, source, claims)
@@ -246,8 +248,9 @@ class Collector:
         """Admit, and append; nothing where consent counts that may have been withdrawn."""
         country_header = self._settings.country_header
         now_ms, countries = self._now_ms(), self.countries
-        receipt = receipt_of(request, self._trusted, now_ms, country_header, countries)
-        carried = carried_of(request)
+        head = head_of(request)
+        receipt = receipt_of(head, self._trusted, now_ms, country_header, countries)
+        carried = carried_of(head)
         if self._knows_too_little and needs_consent(claims, receipt, source, carried):
             return None
         if source.quota:
@@ -268,7 +271,7 @@ class Collector:
             return self._refusal("bad_decision", why)
         if source.quota:
             source.quota.take(1)
-        receipt = receipt_of(request, self._trusted, self._now_ms())
+        receipt = receipt_of(head_of(request), self._trusted, self._now_ms())
         await self._decisions.take(decision, receipt, source)
         self._metrics.decisions.labels(source.site, decision.action).inc()
         reach("before the answer to a decision")

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from functools import lru_cache
 
-from aiohttp import web
-
 from collector.answer import Headers
 from collector.countries import Countries
+from collector.head import Head
 from collector.observe import Network, Receipt, client_address, country_of, truncated
 from collector.source import Source, Sources
 
@@ -15,19 +14,19 @@ _PREFLIGHT_AGE_S = 7200
 _VARY: Headers = (("Vary", "Origin"),)
 
 
-def source_of(request: web.Request, sources: Sources) -> Source | None:
+def source_of(head: Head, sources: Sources) -> Source | None:
     """Give the source whose key a request carries, if it carries a known one."""
-    told = request.headers.get("Authorization", "")
+    told = head.headers.get("Authorization", "")
     if told[:7].lower() == "bearer " and (key := told[7:].strip()):
         return sources.find(key)
-    source = sources.find(request.query.get("key", ""))
+    source = sources.find(head.url.query.get("key", ""))
     # A secret in a URL stands in logs and histories: a server key is not taken from there.
     return source if source is not None and source.channel == "browser" else None
 
 
-def cors(request: web.Request, source: Source) -> Headers | None:
+def cors(head: Head, source: Source) -> Headers | None:
     """Give what a page needs to read the answer, or nothing when it may not even send."""
-    origin = request.headers.get("Origin")
+    origin = head.headers.get("Origin")
     if origin is None:  # not a page: an app, a server, a command line
         return _VARY
     if origin.lower() not in source.origins:
@@ -39,10 +38,10 @@ def cors(request: web.Request, source: Source) -> Headers | None:
     )
 
 
-def asked_before(request: web.Request, sources: Sources) -> dict[str, str]:
+def asked_before(head: Head, sources: Sources) -> dict[str, str]:
     """Give the headers of the answer to a preflight: what a page of the sites may send."""
-    origin = request.headers.get("Origin", "")
-    key = request.query.get("key")
+    origin = head.headers.get("Origin", "")
+    key = head.url.query.get("key")
     source = sources.find(key) if key else None
     allowed = origin.lower() in source.origins if source else sources.any_allows(origin)
     if not allowed or (key is not None and source is None):
@@ -57,7 +56,7 @@ def asked_before(request: web.Request, sources: Sources) -> dict[str, str]:
 
 
 def receipt_of(
-    request: web.Request,
+    head: Head,
     trusted: Sequence[Network],
     now_ms: int,
     country_header: str = "",
@@ -65,17 +64,17 @@ def receipt_of(
 ) -> Receipt:
     """Give what is observed about a request, reduced to what may be kept; a proxy's word about the
     country goes before what a database has."""
-    address = request.remote or ""
+    address = head.peer
     if trusted:
-        forwarded = ",".join(request.headers.getall("X-Forwarded-For", ()))
+        forwarded = ",".join(head.headers.getall("X-Forwarded-For", ()))
         address = client_address(address, forwarded, trusted)
     country = ""
     if country_header:
-        told = request.headers.getall(country_header, ())
-        country = country_of(request.remote or "", told, trusted)
+        told = head.headers.getall(country_header, ())
+        country = country_of(head.peer, told, trusted)
     if countries is not None and not country:
         country = countries.of(address)
-    agent = _readable(request.headers.get("User-Agent", "")[: 4 * _MAX_USER_AGENT])
+    agent = _readable(head.headers.get("User-Agent", "")[: 4 * _MAX_USER_AGENT])
     return Receipt(now_ms, truncated(address), agent, country)
 
 

@@ -6,8 +6,7 @@ rules keep what proves a decision (`consent_rules.standing`).
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from aiohttp import web
-
+from collector.head import Head
 from consent_rules.standing import NOTHING, Carried, carrying
 
 _MOST_CHARACTERS = 4_096
@@ -21,12 +20,12 @@ _COOKIES = {
 }
 
 
-def carried_of(request: web.Request) -> Carried:
+def carried_of(head: Head) -> Carried:
     """Give what a request carries."""
-    headers = request.headers
+    headers = head.headers
     query: Iterable[tuple[str, str]] = ()
-    if "g" in request.rel_url.raw_query_string:  # as all of the names have
-        query = request.query.items()
+    if "g" in head.url.raw_query_string:  # as all of the names have
+        query = head.url.query.items()
     return carried(headers.get("Sec-GPC", ""), headers.getall("Cookie", ()), query)
 
 
