@@ -2,7 +2,7 @@
 
 Invariants:
 
-1. `append` returns when Kafka has the values, or when they are on disk, synced (P1).
+1. `put` tells that values are durable when Kafka has them, or when they are on disk, synced (P1).
 2. Once Kafka was away nothing waits for it until it has taken something again: values go to disk.
 3. What waits on disk goes to Kafka before it is deleted. What was sent twice, because an answer was
    lost or a process died, is the same identity twice; the order of values does not matter.
@@ -12,7 +12,8 @@ Invariants:
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 import structlog
@@ -20,7 +21,7 @@ import structlog
 from spine.errors import Unavailable
 from spine.failpoint import reach
 from spine.kafka_log import KafkaLog
-from spine.log import Entry
+from spine.log import Appends, Entry, Settled, tell
 from spine.metrics import Metrics
 from spine.record import SpillRecord, control_identity, encode
 from spine.spill import Spill, Waiting
@@ -37,11 +38,11 @@ class _Group(NamedTuple):
     """Values that are written together, and who waits for it."""
 
     entries: list[Entry]
-    written: "Future[None]"
+    waiting: list[Settled]
 
 
-class SpillingLog:
-    """What a collector appends to in the many-machines mode: `spine.log.Appends`.
+class SpillingLog(Appends):
+    """What a collector appends to in the many-machines mode.
 
     `quick` and `patient` are the same log. Senders do not wait long for the one; what is handed
     over goes by the other, or a merely slow Kafka would be sent the same values for ever."""
@@ -64,6 +65,7 @@ class SpillingLog:
         self._shown = Waiting("", 0, 0, 0)
         self._away = False
         self._waits = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
         self._disk = ThreadPoolExecutor(1, "spill")
         self._gathering = threading.Lock()
         self._group: _Group | None = None
@@ -88,14 +90,21 @@ class SpillingLog:
         self._show()
         self._waits.set()
 
-    async def append(self, entries: Sequence[Entry]) -> None:
-        """Return once every value is in Kafka or on this machine's disk. Raises: Unavailable."""
-        if not self._away:
-            try:
-                return await self._quick.append(entries)
-            except Unavailable as trouble:
-                self._turn_away(trouble.what)
-        return await self._keep(entries)
+    def put(self, entries: Sequence[Entry], settled: Settled) -> None:
+        """Take values; what is told is that they are in Kafka or on this machine's disk."""
+        if self._away:
+            self._keep(entries, settled)
+        else:
+            self._quick.put(entries, partial(self._heard, entries, settled))
+
+    def _heard(
+        self, entries: Sequence[Entry], settled: Settled, trouble: BaseException | None
+    ) -> None:
+        if isinstance(trouble, Unavailable):
+            self._turn_away(trouble.what)
+            self._keep(entries, settled)
+        else:
+            settled(trouble)
 
     async def ready(self) -> None:
         """Return if Kafka, or the disk for it, would take an append now. Raises: Unavailable."""
@@ -118,26 +127,33 @@ class SpillingLog:
         self._away = True
         self._waits.set()
 
-    async def _keep(self, entries: Sequence[Entry]) -> None:
+    def _keep(self, entries: Sequence[Entry], settled: Settled) -> None:
         """Write to the spill, together with whatever else waits for its turn."""
         with self._gathering:
             group = self._group
             if group is None:
-                group = self._group = _Group([], self._disk.submit(self._write))
+                group = self._group = _Group([], [])
+                self._disk.submit(self._write)
             group.entries.extend(entries)
-        written = asyncio.wrap_future(group.written)
-        written.add_done_callback(_hear)
-        await asyncio.wait([written])  # cancelled, it leaves the others' write be
-        written.result()
-        self._metrics.spilled.inc(len(entries))
-        self._waits.set()
+            group.waiting.append(settled)
 
     def _write(self) -> None:
         with self._gathering:
             group, self._group = self._group, None
         assert group is not None  # noqa: S101 - `_keep` made it with this job
-        self._spill.append(group.entries)
-        self._show()
+        trouble: BaseException | None = None
+        try:
+            self._spill.append(group.entries)
+            self._show()
+        except BaseException as why:  # noqa: BLE001 - for who waits: nobody asks this job
+            trouble = why
+        self._loop.call_soon_threadsafe(self._kept, group, trouble)
+
+    def _kept(self, group: _Group, trouble: BaseException | None) -> None:
+        if trouble is None:
+            self._metrics.spilled.inc(len(group.entries))
+            self._waits.set()
+        tell(self._loop, group.waiting, trouble)
 
     async def hand_over_for_ever(self) -> None:
         """Give to Kafka what waits on disk, whenever something does, until cancelled.
@@ -201,8 +217,3 @@ class SpillingLog:
 
     async def _on_disk(self, work: Callable[[], T]) -> T:
         return await asyncio.wrap_future(self._disk.submit(work))
-
-
-def _hear(written: "asyncio.Future[None]") -> None:
-    if not written.cancelled():
-        written.exception()

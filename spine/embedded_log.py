@@ -3,7 +3,7 @@
 Invariants:
 
 1. One writer thread commits whatever appends are waiting as one transaction (group commit);
-   `append` returns after that commit, which SQLite fsyncs.
+   who waits is told after that commit, which SQLite fsyncs, all of them in one go.
 2. An offset is the row id less one. The row id is AUTOINCREMENT, so an offset never comes twice,
    whatever is deleted.
 3. Rows are deleted only below the committed offset: after `retention_s`, and at `max_bytes` the
@@ -19,14 +19,14 @@ import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from spine.embedded_file import bounds, connect, fullness, prepare
 from spine.errors import Misconfigured, Unavailable
 from spine.failpoint import reach
-from spine.log import Batch, Bounds, Entry, Range, Record, Resume
+from spine.log import Appends, Batch, Bounds, Entry, Range, Record, Resume, Settled, tell
 
 _SWEEP_EVERY_S = 1.0
 _SWEEP_ROWS = 50_000
@@ -37,10 +37,10 @@ _NO_WRITER = "the writer of the embedded log has ended"
 
 class _Append(NamedTuple):
     values: list[bytes]
-    done: Callable[[Exception | None], None]
+    settled: Settled
 
 
-class EmbeddedLog:
+class EmbeddedLog(Appends):
     """A `Log` with one partition, in one file, read by one process.
 
     Open it with `EmbeddedLog.open`; it is used from one event loop. Another process may append
@@ -93,23 +93,24 @@ class EmbeddedLog:
             raise Misconfigured("data_dir", f"the log {path} cannot be opened: {error}") from error
         return cls(path, log_id, batch_records, batch_wait_ms, max_bytes, retention_s)
 
-    async def append(self, entries: Sequence[Entry]) -> None:
-        """Return once every value is on disk, synced. Raises: Unavailable."""
-        done: asyncio.Future[None] = self._loop.create_future()
-
-        def settle(error: Exception | None) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits any more
-                self._loop.call_soon_threadsafe(_settle, done, error)
-
+    def put(self, entries: Sequence[Entry], settled: Settled) -> None:
+        """Take values; what is told is that they are on disk, synced."""
         try:
-            self._appends.put_nowait(_Append([entry.value for entry in entries], settle))
-        except queue.Full as error:
-            raise Unavailable("the embedded log has too many appends waiting") from error
-        if self._ended.is_set():  # after the put: the writer looks once more after it says so
-            done.cancel()
-            raise Unavailable(_NO_WRITER)
-        await done
-        self._appended.set()
+            self._appends.put_nowait(_Append([entry.value for entry in entries], settled))
+        except queue.Full:
+            settled(Unavailable("the embedded log has too many appends waiting"))
+        if self._ended.is_set():  # after the put: what the writer's last look missed, this finds
+            self._told(self._left(), Unavailable(_NO_WRITER))
+
+    def _tell(self, appends: Sequence[_Append], trouble: Exception | None) -> None:
+        """Tell who waits, from the writer's thread."""
+        with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits any more
+            self._loop.call_soon_threadsafe(self._told, appends, trouble)
+
+    def _told(self, appends: Sequence[_Append], trouble: Exception | None) -> None:
+        if trouble is None:
+            self._appended.set()
+        tell(self._loop, [append.settled for append in appends], trouble)
 
     async def batches(self, resume: Resume) -> AsyncIterator[Batch]:
         """Yield batches from where `resume` says; what comes while one is worked on waits then."""
@@ -190,9 +191,7 @@ class EmbeddedLog:
             self._write_until_told()
         finally:  # also where a bug ends it: nobody may wait for a writer that is gone
             self._ended.set()
-            self._in_hand += [append for append in self._waiting(0) if append is not None]
-            for append in self._in_hand:
-                append.done(Unavailable(_NO_WRITER))
+            self._tell([*self._in_hand, *self._left()], Unavailable(_NO_WRITER))
 
     def _write_until_told(self) -> None:
         connection = connect(self._path)
@@ -203,9 +202,9 @@ class EmbeddedLog:
             waiting = self._waiting()
             self._in_hand = [append for append in waiting if append is not None]
             stopping = len(self._in_hand) < len(waiting)
-            error = self._append_all(connection, self._in_hand) if self._in_hand else None
-            for append in self._in_hand:
-                append.done(error)
+            if self._in_hand:
+                error = self._append_all(connection, self._in_hand)
+                self._tell(self._in_hand, error)
             self._in_hand = []
             if time.monotonic() - swept_at > _SWEEP_EVERY_S:
                 swept_at = time.monotonic()
@@ -223,6 +222,9 @@ class EmbeddedLog:
             while True:
                 waiting.append(self._appends.get_nowait())
         return waiting
+
+    def _left(self) -> list[_Append]:
+        return [append for append in self._waiting(0) if append is not None]
 
     def _try_again(self, connection: sqlite3.Connection) -> None:
         """Find out whether an append would be taken again."""
@@ -289,12 +291,3 @@ def _translated() -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise Unavailable(f"the embedded log cannot be read: {error}", 5) from error
-
-
-def _settle(done: asyncio.Future[None], error: Exception | None) -> None:
-    if done.done():  # the request that waited was cancelled; its values are durable or not
-        return
-    if error is None:
-        done.set_result(None)
-    else:
-        done.set_exception(error)

@@ -4,7 +4,7 @@ Invariants:
 
 1. One round is under way; what arrives meanwhile gathers in the next one. The busier, the larger
    the rounds, and the less an append costs.
-2. Everyone who waits has a future of their own: nobody who is cancelled disturbs the others.
+2. Everyone who waits is told by a call of their own: nobody who has gone disturbs the others.
 3. Every round is sent or given up by its deadline, which begins when it is opened. Who waits for
    it hears so after the topic's patience at the latest, while it may still be sent.
 4. A round fails as a whole, although some of its values may be there: sent again, they are copies.
@@ -24,7 +24,7 @@ from spine.errors import Unavailable
 from spine.failpoint import reach
 from spine.kafka_send import KafkaSender
 from spine.kafka_topic import MAX_VALUE_BYTES, KafkaTopic
-from spine.log import Entry
+from spine.log import Appends, Entry, Settled, tell
 
 _WINDOW_S = 0.0005  # what comes at the same moment goes together
 _RECORD_BYTES = 24  # an upper bound of what a record needs around its value
@@ -48,39 +48,27 @@ class _Round:
         self.is_slow = False
         self.entries: list[Entry] = []
         self.size_bytes = 0
-        self.waiting: list[asyncio.Future[str | None]] = []
+        self.waiting: list[Settled] = []
 
-    def wait(self) -> "asyncio.Future[str | None]":
-        """Give what will be told of the round: the trouble there was, or nothing."""
-        waiter: asyncio.Future[str | None] = self._loop.create_future()
+    def wait(self, settled: Settled) -> None:
+        """Let somebody be told what comes of the round."""
         if self.is_slow:  # nobody waits longer than the first one did
-            waiter.set_result(_SLOW)
+            settled(Unavailable(_SLOW))
         else:
-            self.waiting.append(waiter)
-        return waiter
+            self.waiting.append(settled)
 
     def _lose_patience(self) -> None:
         self.is_slow = True
-        self.settle(_SLOW)
+        self.settle(Unavailable(_SLOW))
 
-    def settle(self, trouble: str | None) -> None:
+    def settle(self, trouble: BaseException | None) -> None:
         """Tell who waits what came of it; only the first word counts."""
         self.patience.cancel()
-        for waiter in self.waiting:
-            if not waiter.done():
-                waiter.set_result(trouble)
-        self.waiting.clear()
-
-    def fail(self, bug: BaseException) -> None:
-        """Hand a bug to who waits."""
-        self.patience.cancel()
-        for waiter in self.waiting:
-            if not waiter.done():
-                waiter.set_exception(bug)
-        self.waiting.clear()
+        waiting, self.waiting = self.waiting, []
+        tell(self._loop, waiting, trouble)
 
 
-class KafkaAppender:
+class KafkaAppender(Appends):
     """Appends to the partitions of one topic, merged across callers."""
 
     def __init__(self, topic: KafkaTopic) -> None:
@@ -98,11 +86,14 @@ class KafkaAppender:
         await self._probe()
         self._open = True
 
-    async def append(self, entries: Sequence[Entry]) -> None:
-        """Return once every value is on all in-sync replicas. Raises: Unavailable."""
-        waiter = self._place(entries, self._admitted_bytes(entries))
-        if (trouble := await waiter) is not None:
-            raise Unavailable(trouble)
+    def put(self, entries: Sequence[Entry], settled: Settled) -> None:
+        """Take values; what is told is that all in-sync replicas have them."""
+        try:
+            size_bytes = self._admitted_bytes(entries)
+        except Unavailable as trouble:
+            settled(trouble)
+            return
+        self._place(entries, size_bytes).wait(settled)
 
     async def ready(self) -> None:
         """Return if every partition has a leader and there is room. Raises: Unavailable."""
@@ -132,7 +123,7 @@ class KafkaAppender:
             raise Unavailable(f"{self._waiting_bytes} bytes wait for Kafka already")
         return size_bytes
 
-    def _place(self, entries: Sequence[Entry], size_bytes: int) -> "asyncio.Future[str | None]":
+    def _place(self, entries: Sequence[Entry], size_bytes: int) -> _Round:
         if not self._gathering or self._gathering[-1].size_bytes > _ROUND_BYTES:
             self._gathering.append(_Round(self._topic))
         gathered = self._gathering[-1]
@@ -141,7 +132,7 @@ class KafkaAppender:
         self._waiting_bytes += size_bytes
         if self._sending is None:
             self._sending = asyncio.create_task(self._send_all())
-        return gathered.wait()
+        return gathered
 
     async def _send_all(self) -> None:
         """Send round after round, until nobody waits."""
@@ -158,7 +149,7 @@ class KafkaAppender:
         except BaseException as bug:
             for left in (under_way, *self._gathering):
                 if left is not None:
-                    left.fail(bug)
+                    left.settle(bug)
             self._gathering.clear()
             self._waiting_bytes = 0
             raise
@@ -167,7 +158,7 @@ class KafkaAppender:
 
     def _settle(self, settled: _Round, trouble: str | None) -> None:
         self._waiting_bytes -= settled.size_bytes
-        settled.settle(trouble)
+        settled.settle(None if trouble is None else Unavailable(trouble))
 
     async def _send(self, sent: _Round) -> str | None:
         """Answer with what went wrong, None once all in-sync replicas have the round."""

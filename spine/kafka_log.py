@@ -6,10 +6,10 @@ from spine.kafka_append import KafkaAppender
 from spine.kafka_peek import KafkaPeek
 from spine.kafka_read import KafkaReader, Pace
 from spine.kafka_topic import KafkaTopic, provide
-from spine.log import Batch, Bounds, Entry, Record, Resume
+from spine.log import Appends, Batch, Bounds, Entry, Record, Resume, Settled
 
 
-class KafkaLog:
+class KafkaLog(Appends):
     """A `spine.log.Log` whose values are on every in-sync replica before `append` returns.
 
     Making one touches nothing. Until `open` has succeeded, which may be tried again and again,
@@ -39,11 +39,11 @@ class KafkaLog:
         await provide(self._topic)
         await self._appender.open()
 
-    async def append(self, entries: Sequence[Entry]) -> None:
-        """Return once every value is durable.
+    def put(self, entries: Sequence[Entry], settled: Settled) -> None:
+        """Take values, and tell what came of them within the deadline.
 
-        Shape: values of at most `MAX_VALUE_BYTES`. Raises: Unavailable, within the deadline."""
-        await self._appender.append(entries)
+        Shape: values of at most `MAX_VALUE_BYTES`."""
+        self._appender.put(entries, settled)
 
     def batches(self, resume: Resume) -> AsyncIterator[Batch]:
         """Yield what this member of the group is assigned, and wait for more, without end.

@@ -6,14 +6,16 @@ key decides where it goes, and it is judged after.
 
 Invariants:
 
-1. `append` returns only when every value survives the death of this process (Kafka: `acks=all`).
-   An append that raised may have written some of its values all the same.
+1. `put` tells that values are durable only when every one of them survives the death of this
+   process (Kafka: `acks=all`). Of values of which it tells trouble some may be there all the same.
 2. Offsets of a partition are contiguous, start at 0 and are never used again.
 3. A batch is read, judged, written and committed as a whole. The resume position is not the log's
    business: whoever reads says where to begin, from what the store has.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -76,13 +78,25 @@ Resume = Callable[[Sequence[int]], Awaitable[Mapping[int, int]]]
 May raise `Misconfigured` or `Unavailable`; `batches` passes either on to its reader."""
 
 
+Settled = Callable[[BaseException | None], None]
+"""Told once, in the event loop: nothing when values are durable, or the trouble there was.
+
+What is told is an Unavailable; anything else is a bug, as is an exception that it raises itself."""
+
+
 class Appends(Protocol):
     """What takes values and makes them durable; all that a collector needs of a log."""
 
-    async def append(self, entries: Sequence[Entry]) -> None:
-        """Return once every value is durable.
+    def put(self, entries: Sequence[Entry], settled: Settled) -> None:
+        """Take values, and tell once what came of them, possibly before this returns.
 
-        Shape: 1..10,000 entries, each at most `max_record_bytes`. Raises: Unavailable."""
+        Shape: 1..10,000 entries, each at most `max_record_bytes`."""
+
+    async def append(self, entries: Sequence[Entry]) -> None:
+        """Return once every value is durable. Raises: Unavailable."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.put(entries, partial(_wake, done))
+        await done
 
     async def ready(self) -> None:
         """Return if an append would be taken now. Raises: Unavailable."""
@@ -119,3 +133,25 @@ class Log(Appends, Protocol):
         """Answer with up to `limit` records from `offset` on, without waiting for more.
 
         Empty at the end of the log. Raises: Unavailable."""
+
+
+def tell(
+    loop: asyncio.AbstractEventLoop, waiting: Iterable[Settled], trouble: BaseException | None
+) -> None:
+    """Tell everybody who waits for the same values; a bug of one is not the others' trouble."""
+    for settled in waiting:
+        try:
+            settled(trouble)
+        except Exception as bug:  # noqa: BLE001 - as the loop does with callbacks of its own
+            loop.call_exception_handler(
+                {"message": "who waited for the log failed", "exception": bug}
+            )
+
+
+def _wake(done: "asyncio.Future[None]", trouble: BaseException | None) -> None:
+    if done.done():  # who waited was cancelled; the values are durable or not
+        return
+    if trouble is None:
+        done.set_result(None)
+    else:
+        done.set_exception(trouble)

@@ -19,7 +19,7 @@ from spine.control import Control
 from spine.embedded_control import EmbeddedControl
 from spine.embedded_log import EmbeddedLog
 from spine.errors import Unavailable
-from spine.log import Batch, Bounds, Entry, Log, Record, Resume
+from spine.log import Appends, Batch, Bounds, Entry, Log, Record, Resume, Settled
 from spine.metrics import Metrics
 from spine.record import ControlRecord, EventRecord, Unreadable, decode
 from spine.runtime import serve
@@ -44,7 +44,7 @@ CONSENT = {"purposes": {"analytics": True, "ads_measurement": True}}
 EVENT: dict[str, Any] = {"name": "page_view", "event_id": "e-1", "consent": CONSENT}
 
 
-class HeldLog:
+class HeldLog(Appends):
     """A log whose appends wait at a gate, or fail with `away`; what passes is in a real log.
 
     With `writes_all_the_same` a failing append has been written, as may happen to any log."""
@@ -59,6 +59,20 @@ class HeldLog:
         self.away: Exception | None = None
         self.writes_all_the_same = False
         self.arrived = asyncio.Event()
+        self._passing: set[asyncio.Task[None]] = set()
+
+    def put(self, entries: Sequence[Entry], settled: Settled) -> None:
+        passing = asyncio.create_task(self._pass(entries, settled))
+        self._passing.add(passing)
+        passing.add_done_callback(self._passing.discard)
+
+    async def _pass(self, entries: Sequence[Entry], settled: Settled) -> None:
+        trouble = None
+        try:
+            await self.append(entries)
+        except Exception as why:  # noqa: BLE001 - whatever a test lets it fail with
+            trouble = why
+        settled(trouble)
 
     async def append(self, entries: Sequence[Entry]) -> None:
         self.arrived.set()
