@@ -25,15 +25,49 @@ JSON: Headers = (("Content-Type", "application/json"),)
 """What every answer with a body says."""
 
 
-class Answer(web.StreamResponse):
-    """An answer with a JSON body, or with none."""
+class Answer:
+    """An answer with a JSON body, or with none, whichever way it goes out.
+
+    Shape: `closes` says that the connection is closed behind it."""
+
+    __slots__ = ("body", "closes", "headers", "status")
 
     def __init__(self, status: int, body: bytes, headers: Headers = ()) -> None:
-        super().__init__(status=status)
-        self._content = body
-        self._wanted = headers
+        self.status = status
+        self.body = body
+        self.headers = headers
+        self.closes = False
+
+    def instead(self, body: bytes, headers: Headers) -> None:
+        """Say this with the same status; of the headers the content type goes."""
+        self.body = body
+        self.headers = headers + tuple([one for one in self.headers if one[0] != "Content-Type"])
+
+    def written(self, version: HttpVersion, *, last: bool, head_only: bool = False) -> bytes:
+        """Give what goes out, for a client of this version, on a connection that stays open or
+        not. Raises: ValueError for a header of several lines."""
+        connection = ""
+        if last:
+            connection = "close"
+        elif version < HttpVersion11:
+            connection = "keep-alive"
+        return b"%bContent-Length: %d\r\n\r\n%b" % (
+            _head(self.status, self.headers, connection, int(time.time())),
+            len(self.body),
+            b"" if head_only else self.body,
+        )
+
+
+class Response(web.StreamResponse):
+    """Hands an answer to aiohttp, to be written in one piece.
+
+    It uses aiohttp's protocol for responses and its writer, nothing private."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(status=answer.status)
+        self._answer = answer
         self._request: web.BaseRequest | None = None
-        self._stays = True
+        self._stays = not answer.closes
 
     @property
     def keep_alive(self) -> bool | None:
@@ -44,15 +78,6 @@ class Answer(web.StreamResponse):
         """Close the connection after this answer."""
         self._stays = False
 
-    def also(self, headers: Headers) -> None:
-        """Add headers."""
-        self._wanted += headers
-
-    def instead(self, body: bytes, headers: Headers) -> None:
-        """Say this with the same status; of the headers the content type goes."""
-        self._content = body
-        self._wanted = headers + tuple([one for one in self._wanted if one[0] != "Content-Type"])
-
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Take note of what is answered; nothing is written yet."""
         self._request = request
@@ -62,43 +87,25 @@ class Answer(web.StreamResponse):
     async def write_eof(self, data: bytes = b"") -> None:
         """Write the answer. Raises: ConnectionError when the client has gone."""
         request = cast("web.BaseRequest", self._request)  # aiohttp prepares before it writes
-        content = self._content
         await request.writer.write(
-            b"%bContent-Length: %d\r\nDate: %b\r\n\r\n%b"
-            % (
-                self.head(request.version),
-                len(content),
-                _date(int(time.time())),
-                b"" if request.method == "HEAD" else content,
+            self._answer.written(
+                request.version, last=not self._stays, head_only=request.method == "HEAD"
             )
         )
         await request.writer.drain()
 
-    def head(self, version: HttpVersion) -> bytes:
-        """Give what alike answers begin with. Raises: ValueError for a header of several lines."""
-        connection = ""
-        if not self._stays:
-            connection = "close"
-        elif version < HttpVersion11:
-            connection = "keep-alive"
-        return _head(self.status, self._wanted, connection)
-
 
 @lru_cache(maxsize=1024)
-def _head(status: int, headers: Headers, connection: str) -> bytes:
+def _head(status: int, headers: Headers, connection: str, now_s: int) -> bytes:
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", "Server: beleg"]
     lines += [f"{name}: {value}" for name, value in headers]
     if connection:
         lines.append(f"Connection: {connection}")
+    lines.append(f"Date: {formatdate(now_s, usegmt=True)}")
     head = "\r\n".join(lines)
     if head.count("\r") + head.count("\n") != 2 * (len(lines) - 1):
         raise ValueError("a header has a line break in it")
     return f"{head}\r\n".encode()
-
-
-@lru_cache(maxsize=2)
-def _date(now_s: int) -> bytes:
-    return formatdate(now_s, usegmt=True).encode()
 
 
 class _Accepted(msgspec.Struct):

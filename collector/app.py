@@ -1,55 +1,32 @@
-"""The public listener: from a request to durable records, and an answer after they are durable.
+"""The public listener: how requests come in, and what of them `Intake` is handed."""
 
-Invariants:
+import asyncio
+from collections.abc import Callable
+from functools import partial
 
-1. A 2xx leaves after `log.append` returned (P1).
-2. Nothing but what `admit` returned reaches the log (P4).
-3. Every answer to a page names its origin, and only an origin of the key's own site.
-4. Every answer is counted, under a route from a fixed list, and tells nothing of our insides.
-"""
-
-import math
-import time
-import traceback
-from collections.abc import Awaitable, Callable
-from ipaddress import ip_network
-
-import orjson
-import structlog
 from aiohttp import web
 
-from collector import body, pressure
-from collector.admission import Admission
-from collector.admit import admit, needs_consent
-from collector.answer import JSON, Answer, Headers, said
-from collector.caller import asked_before, cors, receipt_of, source_of
-from collector.carried import carried_of
+from collector import body
+from collector.answer import Answer, Response
+from collector.caller import asked_before
 from collector.connections import Bounds, Server, Words
-from collector.consent import Decisions, Logs, decode_decision
-from collector.counting import count
-from collector.countries import Countries
-from collector.decode import Claims, Unreadable, decode
-from collector.early import Early, retry_after
-from collector.head import Head, head_of
-from collector.pixel import IMAGE, PIXEL, claims_of
-from collector.quota import Strangers
+from collector.consent import Logs
+from collector.decode import Unreadable
+from collector.head import head_of
+from collector.intake import Caller, Intake, Route, Tell, refusal
+from collector.pixel import IMAGE, PIXEL
 from collector.runner import Runner, within_descriptors
-from collector.source import Source, Sources
+from collector.source import Sources
 from collector.tally import Tallies
-from spine.codes import CODES, Refused
 from spine.errors import Unavailable
-from spine.failpoint import reach
 from spine.metrics import Metrics
 from spine.settings import CollectorSettings
 
-_logger = structlog.get_logger()
-
-Take = Callable[[web.Request, Source], Awaitable[Answer]]
-"""Takes what a request with a known key sends."""
+_EVENTS = "/v1/events"
 
 
 class Collector:
-    """Everything a request needs, handed in; and the requests it answers."""
+    """The ways into a collector; what it needs is handed in."""
 
     def __init__(
         self,
@@ -60,24 +37,12 @@ class Collector:
         metrics: Metrics,
         now_ms: Callable[[], int],
     ) -> None:
-        self._log, self._control = logs
-        self._decisions = Decisions(logs)
+        self._intake = Intake(logs, sources, tallies, settings, metrics, now_ms)
+        self.countries = self._intake.countries
+        self._control = logs.control
         self._sources = sources
-        self._tallies = tallies
         self._settings = settings
         self._metrics = metrics
-        self._now_ms = now_ms
-        self.countries = Countries(settings.country_file, metrics)
-        self._trusted = [ip_network(network) for network in settings.trusted_proxies]
-        bounds = pressure.Bounds(
-            settings.max_in_flight_bytes,
-            settings.max_in_flight_requests,
-            settings.max_wait_ms / 1000,
-        )
-        self._pressure = pressure.Pressure(bounds)
-        self._early = Early(sources, self._pressure, metrics)
-        self._strangers = Strangers(settings.unknown_keys_per_minute)
-        metrics.in_flight_bytes.set_function(lambda: self._pressure.bytes)
 
     def runner(self, drain_s: float) -> Runner:
         """Give what serves the application on connections within their bounds."""
@@ -89,31 +54,28 @@ class Collector:
             settings.header_timeout_s,
             settings.idle_timeout_s,
         )
-        words = Words(self._early.unreadable, self._early.turned_away)
+        early, pressure = self._intake.early, self._intake.pressure
+        words = Words(early.unreadable, early.turned_away)
         return Runner(
             self.application(),
-            lambda made: Server(made, bounds, words, self._pressure, self._metrics),
+            lambda made: Server(made, bounds, words, pressure, self._metrics),
             drain_s,
         )
 
     async def ready(self) -> None:
         """Return unless requests have been turned away for seconds, or what has been withdrawn is
         not known. Raises: Unavailable."""
-        if self._pressure.lasts:
+        if self._intake.pressure.lasts:
             raise Unavailable("overloaded: requests are turned away")
-        if self._knows_too_little:
+        if self._control.age_s > self._settings.withdrawals_max_age_s:
             raise Unavailable("the control log cannot be read: events that need consent get 503")
-
-    @property
-    def _knows_too_little(self) -> bool:
-        return self._control.age_s > self._settings.withdrawals_max_age_s
 
     def application(self) -> web.Application:
         """Give the application with all routes of the public listener."""
         app = web.Application(client_max_size=self._settings.max_body_bytes)
-        app.router.add_post("/v1/events", self.post_events, expect_handler=_when_it_is_read)
+        app.router.add_post(_EVENTS, self.post_events, expect_handler=_when_it_is_read)
         app.router.add_post("/v1/consent", self.post_consent, expect_handler=_when_it_is_read)
-        for path in ("/v1/events", "/v1/consent"):
+        for path in (_EVENTS, "/v1/consent"):
             app.router.add_options(path, self.preflight)
             app.router.add_route("*", path, self.wrong_method)
         # Not HEAD: who asks for the head only wants to look, and would count.
@@ -124,14 +86,16 @@ class Collector:
 
     async def nothing_here(self, _: web.Request) -> web.StreamResponse:
         """Answer for every path that is none."""
-        return self._counted("other", self._refusal("not_found", "events go to POST /v1/events"))
+        return self._other(refusal("not_found", "events go to POST /v1/events"))
 
     async def wrong_method(self, request: web.Request) -> web.StreamResponse:
         """Answer for every method that nothing can be sent with."""
         allowed = "GET" if request.path == "/v1/pixel.gif" else "POST, OPTIONS"
         detail = f"send {allowed.partition(',')[0]}"
-        allow = (("Allow", allowed),)
-        return self._counted("other", self._refusal("method_not_allowed", detail, allow))
+        return self._other(refusal("method_not_allowed", detail, (("Allow", allowed),)))
+
+    def _other(self, answer: Answer) -> Response:
+        return Response(self._intake.counted("other", answer))
 
     async def preflight(self, request: web.Request) -> web.StreamResponse:
         """Answer a browser that asks before it posts: yes to the origins of the sites."""
@@ -140,162 +104,55 @@ class Collector:
 
     async def post_events(self, request: web.Request) -> web.StreamResponse:
         """Take one event or a batch; answer when everything accepted is durable."""
-        return self._counted("events", await self._answered(request, self._take))
+        caller = self._let_in(request, "events")
+        if isinstance(caller, Answer):
+            return Response(caller)
+        sent = await self._body(request, caller)
+        if isinstance(sent, Answer):
+            return Response(sent)
+        return Response(await _told(partial(self._intake.take, caller, sent)))
 
     async def get_pixel(self, request: web.Request) -> web.StreamResponse:
         """Take one event from the address; the answer is the image, whatever became of it."""
-        answer = await self._answered(request, self._take_pixel)
+        caller = self._let_in(request, "pixel")
+        if isinstance(caller, Answer):
+            answer = caller
+        else:
+            answer = await _told(partial(self._intake.take_pixel, caller))
         answer.instead(PIXEL, IMAGE)
-        return self._counted("pixel", answer)
+        return Response(answer)
 
     async def post_consent(self, request: web.Request) -> web.StreamResponse:
         """Take a consent decision; answer when it is durable and in force here."""
-        return self._counted("consent", await self._answered(request, self._take_decision))
+        caller = self._let_in(request, "consent")
+        if isinstance(caller, Answer):
+            return Response(caller)
+        sent = await self._body(request, caller)
+        if isinstance(sent, Answer):
+            return Response(sent)
+        return Response(await self._intake.decide(caller, sent))
 
-    def _counted(self, route: str, answer: Answer) -> Answer:
-        self._metrics.requests.by[route, str(answer.status)] += 1
-        return answer
+    def _let_in(self, request: web.Request, route: Route) -> Caller | Answer:
+        return self._intake.let_in(head_of(request), route, whole=request.content.is_eof())
 
-    async def _answered(self, request: web.Request, take: Take) -> Answer:
-        head = head_of(request)
-        source = source_of(head, self._sources)
-        if source is None:
-            return self._unknown(head)
-        headers = cors(head, source)
-        if headers is None:
-            return self._refusal(
-                "origin_not_allowed", "this origin is not in sites.*.origins", (("Vary", "Origin"),)
-            )
+    async def _body(self, request: web.Request, caller: Caller) -> bytes | Unreadable | Answer:
+        settings, pressure = self._settings, self._intake.pressure
+        limits = settings.max_body_bytes, settings.body_timeout_s
         try:
-            answer = None
-            if self._pressure.tight or source.quota:
-                answer = self._not_now(request, source)
-            answer = answer or await take(request, source)
-        except Unavailable as trouble:  # why, is for /readyz: the public need not know our insides
-            self._metrics.append_failures.inc()
-            wait_s = str(max(1, round(trouble.retry_after_s)))
-            answer = self._refusal(
-                "log_unavailable",
-                "nothing of this request was accepted",
-                (("Retry-After", wait_s),),
-            )
+            return await body.read(request, *limits, pressure)
         except Exception as bug:  # noqa: BLE001 - the edge: answer, count, serve the next
-            # Without the words of the bug, which may quote what was sent.
-            frames = traceback.extract_tb(bug.__traceback__)
-            where = [f"{frame.filename}:{frame.lineno}" for frame in frames]
-            _logger.error("a request failed", bug=type(bug).__name__, where=where)
-            answer = self._refusal("internal_error", "send it again later")
-        answer.also(headers)
-        return answer
+            return self._intake.failed(caller, bug)
 
-    def _unknown(self, head: Head) -> Answer:
-        wait_s = self._strangers.wait_s(receipt_of(head, self._trusted, self._now_ms()).ip)
-        if wait_s:
-            return self._wait("too_many_unknown_keys", wait_s)
-        return self._refusal(
-            "unknown_key",
-            "no known key: Authorization: Bearer KEY, or ?key= for browser keys",
-            (("WWW-Authenticate", "Bearer"),),
-        )
 
-    def _not_now(self, request: web.Request, source: Source) -> Answer | None:
-        """Turn a request away before its body is read, or give nothing when it is let in."""
-        if self._early.why_not(request.headers) is not None:
-            answer = self._refusal("overloaded", "send it again", (("Retry-After", retry_after()),))
-        elif source.quota and (wait_s := source.quota.wait_s(time.monotonic())):
-            self._metrics.over_quota.labels(source.site).inc()
-            answer = self._wait("quota_exceeded", wait_s)
-        else:
-            return None
-        if not request.content.is_eof():  # it is not read, so nothing else can come behind it
-            answer.force_close()
-        return answer
+async def _told(take: Callable[[Tell], None]) -> Answer:
+    told: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
-    def _wait(self, code: str, wait_s: float) -> Answer:
-        wait_s = math.ceil(wait_s)
-        return self._refusal(code, f"wait {wait_s} s", (("Retry-After", str(wait_s)),))
+    def tell(answer: Answer) -> None:
+        if not told.done():  # its connection was closed while we drained
+            told.set_result(answer)
 
-    async def _body(self, request: web.Request) -> bytes | Unreadable:
-        settings = self._settings
-        return await body.read(
-            request, settings.max_body_bytes, settings.body_timeout_s, self._pressure
-        )
-
-    async def _take(self, request: web.Request, source: Source) -> Answer:
-        sent = await self._body(request)
-        claims = decode(sent, self._settings.max_events) if isinstance(sent, bytes) else sent
-        if isinstance(claims, Unreadable):
-            return self._refusal(claims.code, claims.detail)
-        admission = await self._admitted(request, source, claims)
-        if admission is None:
-            return self._consent_unknown()
-        return Answer(202, said(admission), JSON)
-
-    async def _take_pixel(self, request: web.Request, source: Source) -> Answer:
-        if source.channel != "browser":  # a secret has no business in an image of a page
-            return self._unknown(head_of(request))
-        url = request.rel_url
-        claims = claims_of(url.raw_query_string, url.query.items())
-        admission = await self._admitted(request, source, claims)
-        return Answer(200, b"") if admission is not None else self._consent_unknown()
-
-    def _consent_unknown(self) -> Answer:
-        return self._refusal("consent_unknown", "send it again", (("Retry-After", "1"),))
-
-    async def _admitted(
-        self, request: web.Request, source: Source, claims: Claims
-    ) -> Admission | None:
-        """Admit, and append; nothing where consent counts that may have been withdrawn."""
-        country_header = self._settings.country_header
-        now_ms, countries = self._now_ms(), self.countries
-        head = head_of(request)
-        receipt = receipt_of(head, self._trusted, now_ms, country_header, countries)
-        carried = carried_of(head)
-        if self._knows_too_little and needs_consent(claims, receipt, source, carried):
-            return None
-        if source.quota:
-            source.quota.take(len(claims.events))
-        admission = admit(claims, receipt, source, carried, self._control.of)
-        await self._append(admission)
-        count(source, receipt, claims, admission, self._tallies, self._metrics)
-        reach("before the answer")
-        return admission
-
-    async def _take_decision(self, request: web.Request, source: Source) -> Answer:
-        sent = await self._body(request)
-        if isinstance(sent, Unreadable):
-            return self._refusal(sent.code, sent.detail)
-        decision = decode_decision(sent)
-        if isinstance(decision, Refused):
-            why = f"{decision.code}: {decision.detail} - at {decision.path}"
-            return self._refusal("bad_decision", why)
-        if source.quota:
-            source.quota.take(1)
-        receipt = receipt_of(head_of(request), self._trusted, self._now_ms())
-        await self._decisions.take(decision, receipt, source)
-        self._metrics.decisions.labels(source.site, decision.action).inc()
-        reach("before the answer to a decision")
-        return Answer(202, b'{"accepted":1}', JSON)
-
-    async def _append(self, admission: Admission) -> None:
-        if not admission.admitted:
-            return
-        size = admission.size_bytes
-        self._pressure.bytes += size
-        started = time.perf_counter()
-        try:
-            await self._log.append(admission.admitted)
-        finally:
-            self._pressure.bytes -= size
-        took_s = time.perf_counter() - started
-        self._pressure.appended(took_s)
-        self._metrics.append_seconds.observe(took_s)
-
-    def _refusal(self, code: str, detail: str, headers: Headers = ()) -> Answer:
-        known = CODES[code]
-        status = known.http_status or 400
-        said_of_it = orjson.dumps({"code": code, "meaning": known.meaning, "detail": detail})
-        return Answer(status, said_of_it, JSON + headers)
+    take(tell)
+    return await told
 
 
 async def _when_it_is_read(_: web.Request) -> None:

@@ -3,13 +3,22 @@
 import asyncio
 
 from aiohttp import web
+from aiohttp.hdrs import CONTENT_ENCODING, CONTENT_TYPE
+from multidict import CIMultiDictProxy
 
 from collector.decode import Unreadable
+from collector.head import Head
 from collector.pressure import Pressure
 from collector.unpack import knows, unpacked
 
 _ACCEPTED_TYPES = ("application/json", "text/plain")
 _IDENTITY = "identity"
+
+
+def whole(head: Head, body: bytes, max_bytes: int) -> bytes | Unreadable:
+    """Give a body that came with its head, unpacked, within the same limits as `read`."""
+    encoding = _encoding(head.headers)
+    return _unpacked(body, encoding, max_bytes) if isinstance(encoding, str) else encoding
 
 
 async def read(
@@ -18,19 +27,33 @@ async def read(
     """Give the body, unpacked, of at most `max_bytes` both as sent and as unpacked.
 
     Shape: what is arriving counts as pressure; what is given is for the caller to count."""
-    headers = request.headers
-    sent_as = headers.get("Content-Type")
-    if sent_as and sent_as not in _ACCEPTED_TYPES and request.content_type not in _ACCEPTED_TYPES:
+    encoding = _encoding(request.headers)  # first: what cannot be read need not come
+    if isinstance(encoding, Unreadable):
+        return encoding
+    body = await _read(request, max_bytes, timeout_s, pressure)
+    return _unpacked(body, encoding, max_bytes) if isinstance(body, bytes) else body
+
+
+def _encoding(headers: CIMultiDictProxy[str]) -> str | Unreadable:
+    sent_as = headers.get(CONTENT_TYPE)
+    if sent_as and sent_as not in _ACCEPTED_TYPES and _bare(sent_as) not in _ACCEPTED_TYPES:
         return Unreadable("unsupported_type", "send application/json or text/plain")
-    encoding = _IDENTITY
-    if "Content-Encoding" in headers:
-        encoding = ",".join(headers.getall("Content-Encoding")).strip().lower()
+    if CONTENT_ENCODING not in headers:
+        return _IDENTITY
+    encoding = ",".join(headers.getall(CONTENT_ENCODING)).strip().lower()
     if encoding != _IDENTITY and not knows(encoding):
         return Unreadable("unsupported_encoding", "send the body as it is, or in one encoding")
-    body = await _read(request, max_bytes, timeout_s, pressure)
-    if encoding == _IDENTITY or isinstance(body, Unreadable):
-        return body
-    return unpacked(body, encoding, max_bytes)
+    return encoding
+
+
+def _bare(sent_as: str) -> str:
+    return sent_as.partition(";")[0].strip().lower()
+
+
+def _unpacked(body: bytes, encoding: str, max_bytes: int) -> bytes | Unreadable:
+    if len(body) > max_bytes:
+        return _too_large(max_bytes)
+    return body if encoding == _IDENTITY else unpacked(body, encoding, max_bytes)
 
 
 async def _read(
@@ -49,7 +72,7 @@ async def _read(
         return Unreadable("slow_request", "the body did not arrive in time")
     except web.RequestPayloadError:  # said by aiohttp's parser in Python only
         return Unreadable("unreadable_body", "the body is not sent as HTTP sends it")
-    return body if len(body) <= max_bytes else _too_large(max_bytes)
+    return body
 
 
 def _too_large(max_bytes: int) -> Unreadable:

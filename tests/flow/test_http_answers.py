@@ -80,4 +80,4 @@ def test_no_header_can_hold_a_line_break() -> None:
     for broken in ("a\r\nSet-Cookie: x", "a\nb", "a\rb"):
         answer = Answer(202, b"", (*JSON, ("Retry-After", broken)))
         with pytest.raises(ValueError, match="line break"):
-            answer.head(HttpVersion11)
+            answer.written(HttpVersion11, last=False)

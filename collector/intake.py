@@ -1,0 +1,283 @@
+"""What is taken of whom: from the head and body of a request to durable records, and its answer.
+
+How a request came in and how its answer goes out is not known here. Invariants:
+
+1. A 2xx is told after the log told that it has everything that was admitted (P1).
+2. Nothing but what `admit` returned reaches the log (P4).
+3. Every answer to a page names its origin, and only an origin of the key's own site.
+4. Every request has one answer, counted under a route from a fixed list, and it tells nothing of
+   our insides.
+"""
+
+import math
+import time
+import traceback
+from collections.abc import Callable
+from functools import partial
+from ipaddress import ip_network
+from typing import Literal, NamedTuple
+
+import orjson
+import structlog
+
+from collector.admission import Admission
+from collector.admit import admit, needs_consent
+from collector.answer import JSON, Answer, Headers, said
+from collector.caller import cors, receipt_of, source_of
+from collector.carried import carried_of
+from collector.consent import Decisions, Logs, decode_decision
+from collector.counting import count
+from collector.countries import Countries
+from collector.decode import Claims, Unreadable, decode
+from collector.early import Early, retry_after
+from collector.head import Head
+from collector.observe import Receipt
+from collector.pixel import claims_of
+from collector.pressure import Bounds, Pressure
+from collector.quota import Strangers
+from collector.source import Source, Sources
+from collector.tally import Tallies
+from spine.codes import CODES, Refused
+from spine.errors import Unavailable
+from spine.failpoint import reach
+from spine.metrics import Metrics
+from spine.settings import CollectorSettings
+
+_logger = structlog.get_logger()
+
+Route = Literal["events", "pixel", "consent"]
+
+Tell = Callable[[Answer], None]
+"""Told the answer to a request, once."""
+
+
+class Caller(NamedTuple):
+    """Who has been let in, and by which way.
+
+    Shape: `headers` are what every answer says: who may read it."""
+
+    head: Head
+    source: Source
+    headers: Headers
+    route: Route
+
+
+class _Waiting(NamedTuple):
+    """A request whose events wait for the log. Units: `put_at` is of `time.perf_counter`."""
+
+    caller: Caller
+    receipt: Receipt
+    claims: Claims
+    admission: Admission
+    put_at: float
+    tell: Tell
+
+
+class Intake:
+    """Everything that is needed to take what is sent, handed in."""
+
+    def __init__(
+        self,
+        logs: Logs,
+        sources: Sources,
+        tallies: Tallies,
+        settings: CollectorSettings,
+        metrics: Metrics,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._log, self._control = logs
+        self._decisions = Decisions(logs)
+        self._sources = sources
+        self._tallies = tallies
+        self._settings = settings
+        self._metrics = metrics
+        self._now_ms = now_ms
+        self._trusted = [ip_network(network) for network in settings.trusted_proxies]
+        bounds = Bounds(
+            settings.max_in_flight_bytes,
+            settings.max_in_flight_requests,
+            settings.max_wait_ms / 1000,
+        )
+        self.pressure = Pressure(bounds)
+        self.early = Early(sources, self.pressure, metrics)
+        self.countries = Countries(settings.country_file, metrics)
+        self._strangers = Strangers(settings.unknown_keys_per_minute)
+        metrics.in_flight_bytes.set_function(lambda: self.pressure.bytes)
+
+    @property
+    def _knows_too_little(self) -> bool:
+        return self._control.age_s > self._settings.withdrawals_max_age_s
+
+    def let_in(self, head: Head, route: Route, *, whole: bool) -> Caller | Answer:
+        """Say who sends, or what is answered to who may not, or not now.
+
+        Shape: of a request that is not `whole` the body is still to come."""
+        try:
+            return self._let_in(head, route, whole=whole)
+        except Exception as bug:  # noqa: BLE001 - the edge: answer, count, serve the next
+            return self.counted(route, self._troubled(bug))
+
+    def _let_in(self, head: Head, route: Route, *, whole: bool) -> Caller | Answer:
+        source = source_of(head, self._sources)
+        if source is None:
+            return self.counted(route, self._unknown(head))
+        headers = cors(head, source)
+        if headers is None:
+            why = "this origin is not in sites.*.origins"
+            return self.counted(route, refusal("origin_not_allowed", why, (("Vary", "Origin"),)))
+        caller = Caller(head, source, headers, route)
+        if self.pressure.tight or source.quota:
+            answer = self._not_now(head, source)
+            if answer is not None:
+                # The body is not read then, so nothing else can come behind it.
+                answer.closes = not whole
+                return self._final(caller, answer)
+        return caller
+
+    def take(self, caller: Caller, sent: bytes | Unreadable, tell: Tell) -> None:
+        """Take one event or a batch; tell the answer when everything accepted is durable."""
+        try:
+            claims = decode(sent, self._settings.max_events) if isinstance(sent, bytes) else sent
+            if isinstance(claims, Unreadable):
+                answer: Answer | None = refusal(claims.code, claims.detail)
+            else:
+                answer = self._put(caller, claims, tell)
+        except Exception as trouble:  # noqa: BLE001 - the edge: answer, count, serve the next
+            answer = self._troubled(trouble)
+        if answer is not None:
+            tell(self._final(caller, answer))
+
+    def take_pixel(self, caller: Caller, tell: Tell) -> None:
+        """Take one event from the address; tell the answer when it is durable."""
+        try:
+            if caller.source.channel == "browser":
+                url = caller.head.url
+                claims = claims_of(url.raw_query_string, url.query.items())
+                answer = self._put(caller, claims, tell)
+            else:  # a secret has no business in an image of a page
+                answer = self._unknown(caller.head)
+        except Exception as trouble:  # noqa: BLE001 - the edge: answer, count, serve the next
+            answer = self._troubled(trouble)
+        if answer is not None:
+            tell(self._final(caller, answer))
+
+    async def decide(self, caller: Caller, sent: bytes | Unreadable) -> Answer:
+        """Take a consent decision; answer when it is durable and in force here."""
+        try:
+            answer = await self._decided(caller, sent)
+        except Exception as trouble:  # noqa: BLE001 - the edge: answer, count, serve the next
+            answer = self._troubled(trouble)
+        return self._final(caller, answer)
+
+    def failed(self, caller: Caller, bug: Exception) -> Answer:
+        """Answer a request whose body could not be read, by our fault."""
+        return self._final(caller, self._troubled(bug))
+
+    async def _decided(self, caller: Caller, sent: bytes | Unreadable) -> Answer:
+        if isinstance(sent, Unreadable):
+            return refusal(sent.code, sent.detail)
+        decision = decode_decision(sent)
+        if isinstance(decision, Refused):
+            why = f"{decision.code}: {decision.detail} - at {decision.path}"
+            return refusal("bad_decision", why)
+        source = caller.source
+        if source.quota:
+            source.quota.take(1)
+        receipt = receipt_of(caller.head, self._trusted, self._now_ms())
+        await self._decisions.take(decision, receipt, source)
+        self._metrics.decisions.labels(source.site, decision.action).inc()
+        reach("before the answer to a decision")
+        return Answer(202, b'{"accepted":1}', JSON)
+
+    def _put(self, caller: Caller, claims: Claims, tell: Tell) -> Answer | None:
+        """Admit, and put on the log; give the answer, or nothing while it waits for the log."""
+        head, source = caller.head, caller.source
+        country = self._settings.country_header, self.countries
+        receipt = receipt_of(head, self._trusted, self._now_ms(), *country)
+        carried = carried_of(head)
+        if self._knows_too_little and needs_consent(claims, receipt, source, carried):
+            return refusal("consent_unknown", "send it again", (("Retry-After", "1"),))
+        if source.quota:
+            source.quota.take(len(claims.events))
+        admission = admit(claims, receipt, source, carried, self._control.of)
+        waiting = _Waiting(caller, receipt, claims, admission, time.perf_counter(), tell)
+        if not admission.admitted:
+            return self._fared(waiting)
+        self.pressure.bytes += admission.size_bytes
+        self._log.put(admission.admitted, partial(self._settled, waiting))
+        return None
+
+    def _settled(self, waiting: _Waiting, trouble: BaseException | None) -> None:
+        """Tell the answer, now that the log has told what came of the events."""
+        self.pressure.bytes -= waiting.admission.size_bytes
+        try:
+            if trouble is None:
+                took_s = time.perf_counter() - waiting.put_at
+                self.pressure.appended(took_s)
+                self._metrics.append_seconds.observe(took_s)
+                answer = self._fared(waiting)
+            else:
+                answer = self._troubled(trouble)
+        except Exception as bug:  # noqa: BLE001 - the edge: answer, count, serve the next
+            answer = self._troubled(bug)
+        waiting.tell(self._final(waiting.caller, answer))
+
+    def _fared(self, waiting: _Waiting) -> Answer:
+        caller, receipt, claims, admission, *_ = waiting
+        count(caller.source, receipt, claims, admission, self._tallies, self._metrics)
+        reach("before the answer")
+        if caller.route == "pixel":
+            return Answer(200, b"")
+        return Answer(202, said(admission), JSON)
+
+    def _troubled(self, trouble: BaseException) -> Answer:
+        if isinstance(trouble, Unavailable):
+            # Why, is for /readyz: the public need not know our insides.
+            self._metrics.append_failures.inc()
+            wait_s = str(max(1, round(trouble.retry_after_s)))
+            why = "nothing of this request was accepted"
+            return refusal("log_unavailable", why, (("Retry-After", wait_s),))
+        # Without the words of the bug, which may quote what was sent.
+        frames = traceback.extract_tb(trouble.__traceback__)
+        where = [f"{frame.filename}:{frame.lineno}" for frame in frames]
+        _logger.error("a request failed", bug=type(trouble).__name__, where=where)
+        return refusal("internal_error", "send it again later")
+
+    def _unknown(self, head: Head) -> Answer:
+        wait_s = self._strangers.wait_s(receipt_of(head, self._trusted, self._now_ms()).ip)
+        if wait_s:
+            return _wait("too_many_unknown_keys", wait_s)
+        return refusal(
+            "unknown_key",
+            "no known key: Authorization: Bearer KEY, or ?key= for browser keys",
+            (("WWW-Authenticate", "Bearer"),),
+        )
+
+    def _not_now(self, head: Head, source: Source) -> Answer | None:
+        if self.early.why_not(head.headers) is not None:
+            return refusal("overloaded", "send it again", (("Retry-After", retry_after()),))
+        if source.quota and (wait_s := source.quota.wait_s(time.monotonic())):
+            self._metrics.over_quota.labels(source.site).inc()
+            return _wait("quota_exceeded", wait_s)
+        return None
+
+    def _final(self, caller: Caller, answer: Answer) -> Answer:
+        answer.headers += caller.headers
+        return self.counted(caller.route, answer)
+
+    def counted(self, route: str, answer: Answer) -> Answer:
+        """Count an answer."""
+        self._metrics.requests.by[route, str(answer.status)] += 1
+        return answer
+
+
+def refusal(code: str, detail: str, headers: Headers = ()) -> Answer:
+    """Make the answer that nothing of a request is taken."""
+    known = CODES[code]
+    said_of_it = orjson.dumps({"code": code, "meaning": known.meaning, "detail": detail})
+    return Answer(known.http_status or 400, said_of_it, JSON + headers)
+
+
+def _wait(code: str, wait_s: float) -> Answer:
+    wait_s = math.ceil(wait_s)
+    return refusal(code, f"wait {wait_s} s", (("Retry-After", str(wait_s)),))
