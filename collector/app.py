@@ -1,10 +1,16 @@
-"""The public listener: how requests come in, and what of them `Intake` is handed."""
+"""The public listener: how requests come in, and what of them `Intake` is handed.
+
+Most are one whole POST of events: they go to `Intake` straight from the parser. Everything else,
+and whatever is odd about a request, comes by the routes of an aiohttp application; both ways are
+answered in the same place.
+"""
 
 import asyncio
 from collections.abc import Callable
 from functools import partial
 
 from aiohttp import web
+from aiohttp.http import RawRequestMessage
 
 from collector import body
 from collector.answer import Answer, Response
@@ -12,7 +18,7 @@ from collector.caller import asked_before
 from collector.connections import Bounds, Server, Words
 from collector.consent import Logs
 from collector.decode import Unreadable
-from collector.head import head_of
+from collector.head import Head, head_of
 from collector.intake import Caller, Intake, Route, Tell, refusal
 from collector.pixel import IMAGE, PIXEL
 from collector.runner import Runner, within_descriptors
@@ -55,7 +61,7 @@ class Collector:
             settings.idle_timeout_s,
         )
         early, pressure = self._intake.early, self._intake.pressure
-        words = Words(early.unreadable, early.turned_away)
+        words = Words(early.unreadable, early.turned_away, _is_direct, self.take_whole)
         return Runner(
             self.application(),
             lambda made: Server(made, bounds, words, pressure, self._metrics),
@@ -102,6 +108,19 @@ class Collector:
         self._metrics.requests.by["preflight", "204"] += 1
         return web.Response(status=204, headers=asked_before(head_of(request), self._sources))
 
+    def take_whole(self, head: Head, sent: bytes, tell: Tell) -> None:
+        """Take one event or a batch that came in one piece with its head."""
+        caller = self._intake.let_in(head, "events", whole=True)
+        if isinstance(caller, Answer):
+            tell(caller)
+            return
+        try:
+            content = body.whole(head, sent, self._settings.max_body_bytes)
+        except Exception as bug:  # noqa: BLE001 - the edge: answer, count, serve the next
+            tell(self._intake.failed(caller, bug))
+        else:
+            self._intake.take(caller, content, tell)
+
     async def post_events(self, request: web.Request) -> web.StreamResponse:
         """Take one event or a batch; answer when everything accepted is durable."""
         caller = self._let_in(request, "events")
@@ -142,6 +161,13 @@ class Collector:
             return await body.read(request, *limits, pressure)
         except Exception as bug:  # noqa: BLE001 - the edge: answer, count, serve the next
             return self._intake.failed(caller, bug)
+
+
+def _is_direct(message: RawRequestMessage) -> bool:
+    """Say whether a request that came whole is one that `Collector.take_whole` takes."""
+    if message.method != "POST" or message.chunked or message.upgrade:
+        return False
+    return message.path == _EVENTS or message.path.startswith(f"{_EVENTS}?")
 
 
 async def _told(take: Callable[[Tell], None]) -> Answer:

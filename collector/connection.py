@@ -3,13 +3,18 @@
 import asyncio
 import random
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import web
 from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+from aiohttp.streams import StreamReader
 
+from collector.answer import Answer
+from collector.direct import Direct
 from collector.glance import is_plain
+from collector.head import Head
 
 if TYPE_CHECKING:  # it makes these connections
     from collector.connections import Server
@@ -19,7 +24,7 @@ _HEAD_TOO_LARGE = 431
 _LINGER_S = 1.0
 
 
-class Connection(web.RequestHandler):
+class Connection(Direct):
     """A connection within its bounds."""
 
     __slots__ = (
@@ -28,6 +33,7 @@ class Connection(web.RequestHandler):
         "entered",
         "head_bytes",
         "head_since",
+        "peer",
         "stuck_since",
     )
 
@@ -51,6 +57,7 @@ class Connection(web.RequestHandler):
         self.entered = 0
         self.head_bytes = 0
         self.head_since = 0.0
+        self.peer = ""
         self.stuck_since = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -65,17 +72,13 @@ class Connection(web.RequestHandler):
         server.sockets[self] = socket
         self.head_since = self._loop.time()
         super().connection_made(transport)
+        peername = self.peername
+        self.peer = str(peername[0] if isinstance(peername, tuple) else peername or "")
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Let a socket go."""
         self._server.sockets.pop(self, None)
         super().connection_lost(exc)
-
-    @property
-    def idle(self) -> bool:
-        """Whether every request that came was answered."""
-        waiter = self._waiter
-        return waiter is not None and not waiter.done() and not self._messages
 
     def ends(self, more: int) -> bool:
         """Say whether the connection has its fill of requests, with so many more."""
@@ -116,6 +119,27 @@ class Connection(web.RequestHandler):
         else:
             self._server.turned_away(transport)
         return True
+
+    def take(self, message: RawRequestMessage, payload: StreamReader) -> bool:
+        """Have a request answered directly, unless something about it or the connection is odd."""
+        words = self._server.words
+        if not (words.is_direct(message) and payload.is_eof() and self.idle):
+            return False
+        if self.writing_paused or self.transport is None:
+            return False
+        self.enter(1)
+        self.begin()
+        head = Head(message.headers, message.url, self.peer)
+        words.take(head, payload.read_nowait(), partial(self.answer, message))
+        return True
+
+    def answer(self, message: RawRequestMessage, answer: Answer) -> None:
+        """Give the answer to a request that was taken."""
+        if self.is_over:
+            return
+        self.leave(1)
+        last = answer.closes or message.should_close or self.ends(0) or self.is_closing
+        self.end(answer.written(message.version, last=last), last=last)
 
     async def start(self) -> None:
         """Answer what is not answered directly, until the connection ends."""
@@ -187,6 +211,9 @@ class _Entrance:
             and self._is_turned_away(*messages[0])
         ):
             return (), found[1], found[2]
+        if len(messages) == 1 and not found[1] and connection.take(*messages[0]):
+            self.message_consumed()
+            return (), False, b""
         connection.enter(len(messages))
         return found
 

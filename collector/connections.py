@@ -7,7 +7,8 @@ and its connection, in one place that every request passes:
    does not take its answers, too.
 2. After so many requests the answer says `Connection: close`, so that connections spread again over
    processes that share a port.
-3. While requests are turned away, those that are whole are answered before aiohttp makes a task,
+3. A whole request as nearly all are is answered directly (`collector.direct`).
+4. While requests are turned away, those that are whole are answered before aiohttp makes a task,
    a request and an answer of its own of them, and plain ones before it parses them: turning away
    must be cheaper than taking. After so many in a moment, connections are not read until the next.
 """
@@ -20,8 +21,10 @@ from typing import NamedTuple
 from aiohttp import web
 from aiohttp.http import RawRequestMessage
 
+from collector.answer import Answer
 from collector.busy import Busy
 from collector.connection import Connection
+from collector.head import Head
 from collector.pressure import MOMENT_S, Pressure
 from spine.metrics import Metrics
 
@@ -44,10 +47,13 @@ class Words(NamedTuple):
 
     Shape: `unreadable` makes the answer to bytes that are no request, from a code; `turned_away`
     gives the whole answer to a request that is not let in, and nothing when it is; a plain one has
-    no message, and the flag says whether it is the last of its connection."""
+    no message, and the flag says whether it is the last of its connection. Of those that are
+    `direct` and whole, `take` is handed head and body, and who is to be told the answer."""
 
     unreadable: Callable[[str], web.Response]
     turned_away: Callable[[RawRequestMessage | None, bool], bytes | None]
+    is_direct: Callable[[RawRequestMessage], bool]
+    take: Callable[[Head, bytes, Callable[[Answer], None]], None]
 
 
 class Server(web.Server):

@@ -1,7 +1,7 @@
 """A collector on a free port of loopback, with a real embedded log, and what is on that log."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,6 +114,7 @@ class Door:
     client: aiohttp.ClientSession
     collector: Collector
     sources: Sources
+    close: Callable[[], Coroutine[Any, Any, None]]
     url: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -205,7 +206,7 @@ async def door(
     timeout = aiohttp.ClientTimeout(total=20)
     try:
         async with aiohttp.ClientSession(timeout=timeout, auto_decompress=False) as client:
-            yield Door(port, log, tallies, metrics, client, collector, sources)
+            yield Door(port, log, tallies, metrics, client, collector, sources, listener.close)
     finally:
         await listener.close()
         following.cancel()
