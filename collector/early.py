@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import get_args
 
 import orjson
@@ -69,7 +70,7 @@ class Early:
                 return None
         self._shed[why, True].inc()
         self._requests.by["events", "503"] += 1
-        return _answer(origin, last=last)
+        return _answer(origin, retry_after(), last)
 
     def unreadable(self, code: str) -> web.Response:
         """Make the answer to what is no HTTP request; nothing of it is repeated."""
@@ -80,10 +81,11 @@ class Early:
         return web.Response(status=status, body=body, content_type="application/json")
 
 
-def _answer(origin: str | None, *, last: bool) -> bytes:
+@lru_cache(maxsize=256)
+def _answer(origin: str | None, wait_s: str, last: bool) -> bytes:
     head = (
         "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(_OVERLOADED)}\r\nRetry-After: {retry_after()}\r\nVary: Origin\r\n"
+        f"Content-Length: {len(_OVERLOADED)}\r\nRetry-After: {wait_s}\r\nVary: Origin\r\n"
     )
     if origin is not None:
         head += f"Access-Control-Allow-Origin: {origin}\r\n"

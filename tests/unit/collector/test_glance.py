@@ -24,6 +24,7 @@ ODD = [
     head(LENGTH, b"Content-Length : 0") + BODY,
     head(b"Content-Length: +%d" % len(BODY)) + BODY,
     head(b"Content-Length: %d " % len(BODY)) + BODY,
+    head(b"Content-Length: " + b"0" * 5_000 + b"%d" % len(BODY)) + BODY,
     head(b"X-Content-Length: %d" % len(BODY)) + BODY,
     head(LENGTH, b"X: a\nContent-Length: 0") + BODY,
     head(LENGTH, b"X: a\rb") + BODY,
