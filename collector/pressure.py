@@ -59,7 +59,7 @@ def adapted(room: int, full: int, done_per_s: float, log_s: float, bounds: Bound
     the shortest time that the log takes."""
     if full >= _FULL_IN_A_ROW:
         fitting = int(done_per_s * (log_s + bounds.wait_s))
-        return max(_LEAST_ROOM, min(fitting, room + _GROW))
+        return min(bounds.in_flight_requests, max(_LEAST_ROOM, min(fitting, room + _GROW)))
     return room if full else min(bounds.in_flight_requests, room + _GROW)
 
 

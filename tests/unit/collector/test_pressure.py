@@ -47,6 +47,7 @@ def test_some_busy_moments_are_a_hiccup_and_three_are_a_queue() -> None:
     assert adapted(150, 0, 4000, 0.01, BOUNDS) == 166
     assert adapted(395, 0, 0, 0.01, BOUNDS) == 400
     assert adapted(400, 9, 10, 0.01, BOUNDS) == 86  # something is always let in
+    assert adapted(20, 9, 10, 0.01, BOUNDS._replace(in_flight_requests=20)) == 20  # but no more
 
 
 def test_room_shrinks_to_what_is_done_in_time_and_comes_back() -> None:
