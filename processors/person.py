@@ -1,0 +1,142 @@
+"""All that the store knows of one person, by any identifier that was ever seen. Only reads.
+
+Who a person is, says decision 0008: a user and the devices that belong to it, or a device that
+belongs to nobody. Whatever carries one of these identifiers is the person's, also where another
+user stands on it, and an order is whose reports carry one. An order makes no evidence of its own:
+two who both report it, a browser and a server, are one person only where an edge says so.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple
+
+from processors.judge import NOBODY
+from spine.digest import identifier_id
+from spine.event import ORDER_NAMES
+from spine.store import Store, packed
+
+Kind = Literal["anonymous_id", "user_id", "order"]
+"""By what somebody is looked for; `order` is the transaction id of any order of theirs."""
+
+
+class Landed(NamedTuple):
+    """An event that has landed, and where it stands on the log.
+
+    Units: `occurred_ms` is milliseconds since 1970 UTC."""
+
+    identity: bytes
+    event_key: bytes
+    channel: str
+    occurred_ms: int
+    log_id: str
+    partition: int
+    offset: int
+
+
+class Person(NamedTuple):
+    """A person as the store knows it.
+
+    Shape: `subjects` are the digests of its identifiers, devices and users
+    (`spine.digest.identifier_id`), those too that nothing raw is left of; `order_keys` are of the
+    orders that it reported. `events` are in the order of their time."""
+
+    site: str
+    subjects: frozenset[bytes]
+    anonymous_ids: Sequence[str]
+    user_ids: Sequence[str]
+    order_keys: Sequence[bytes]
+    events: Sequence[Landed]
+    decisions: int
+
+    @property
+    def is_known(self) -> bool:
+        """Say whether there is anything of this person at all."""
+        return bool(self.events) or self.decisions > 0
+
+
+async def find(store: Store, site: str, kind: Kind, value: str) -> Person:
+    """Give the person behind an identifier; nobody known where there is none. Raises: Unavailable.
+
+    An order that was reported by several persons gives all of them."""
+    seeds = (
+        await _who_ordered(store, site, value)
+        if kind == "order"
+        else {identifier_id(site, kind, value)}
+    )
+    subjects = frozenset(await _linked(store, seeds))
+    if not subjects:
+        return Person(site, subjects, (), (), (), (), 0)
+    ((anonymous_ids, user_ids),) = await store.select(
+        "SELECT groupUniqArrayIf(anonymous_id, isNotNull(anonymous_id)),"
+        " groupUniqArrayIf(user_id, isNotNull(user_id))"
+        f" FROM events WHERE {carries(subjects)}"
+    )
+    ((decisions,),) = await store.select(
+        f"SELECT count() FROM consent_log FINAL WHERE subject IN {packed(subjects)}"
+    )
+    landed = await events_of(store, subjects)
+    return Person(
+        site,
+        subjects,
+        _own(site, "anonymous_id", anonymous_ids, subjects),
+        _own(site, "user_id", user_ids, subjects),
+        await _orders(store, landed),
+        landed,
+        int(decisions),
+    )
+
+
+def carries(subjects: Iterable[bytes]) -> str:
+    """Write the condition that an event carries one of these identifiers."""
+    return "(visitor_id IN {0} OR user_key IN {0})".format(packed(subjects))
+
+
+async def events_of(store: Store, subjects: Iterable[bytes]) -> Sequence[Landed]:
+    """Give every event that carries one of these identifiers. Raises: Unavailable."""
+    rows = await store.select(
+        "SELECT identity, event_key, toString(channel), toUnixTimestamp64Milli(occurred_at),"
+        f" log_id, log_partition, log_offset FROM events FINAL WHERE {carries(subjects)}"
+        " ORDER BY occurred_at, identity"
+    )
+    return [
+        Landed(bytes(row[0]), bytes(row[1]), row[2], int(row[3]), row[4], int(row[5]), int(row[6]))
+        for row in rows
+    ]
+
+
+def _own(site: str, kind: str, found: Iterable[str], subjects: frozenset[bytes]) -> Sequence[str]:
+    """Leave out who stands on an event of this person and is somebody else."""
+    return sorted(one for one in found if identifier_id(site, kind, one) in subjects)
+
+
+async def _who_ordered(store: Store, site: str, transaction_id: str) -> set[bytes]:
+    rows = await store.select(
+        "SELECT DISTINCT arrayJoin([visitor_id, user_key]) FROM events WHERE site = {site:String}"
+        f" AND transaction_id = {{transaction_id:String}} AND name IN {tuple(sorted(ORDER_NAMES))}",
+        {"site": site, "transaction_id": transaction_id},
+    )
+    return {bytes(digest) for (digest,) in rows} - {NOBODY}
+
+
+async def _linked(store: Store, seeds: set[bytes]) -> set[bytes]:
+    """Add the user that a device belongs to, and every device of these users."""
+    if not seeds:
+        return seeds
+    owners = await store.select(
+        "SELECT DISTINCT person_key FROM person_rows"
+        f" WHERE visitor_key IN {packed(seeds)} AND person_key != toFixedString('', 16)"
+    )
+    users = seeds | {bytes(owner) for (owner,) in owners}
+    devices = await store.select(
+        f"SELECT visitor_key FROM person_rows WHERE person_key IN {packed(users)}"
+    )
+    return users | {bytes(device) for (device,) in devices}
+
+
+async def _orders(store: Store, landed: Sequence[Landed]) -> Sequence[bytes]:
+    if not landed:
+        return []
+    rows = await store.select(
+        "SELECT DISTINCT order_key FROM order_facts"
+        f" WHERE identity IN {packed(one.identity for one in landed)} ORDER BY order_key"
+    )
+    return [bytes(key) for (key,) in rows]
