@@ -7,13 +7,12 @@ process, and before it stands a filter in memory that says "surely not".
 import sqlite3
 import threading
 
+from spine.surely_not import SurelyNot
 from spine.withdrawal import Withdrawal, decode_withdrawal, encode_withdrawal
 
 # 2^27 bits are 16 MiB, taken as they are used: with 10 million subjects 1 in 200 strangers is
 # looked up in vain.
 _BITS = 27
-_MASK = (1 << _BITS) - 1
-_PROBES = (0, 32, 64, 96)
 
 
 class Withdrawals:
@@ -27,7 +26,7 @@ class Withdrawals:
             "CREATE TABLE known (subject BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID"
         )
         self._asking = threading.Lock()
-        self._filter = bytearray(1 << (_BITS - 3))
+        self._strangers = SurelyNot(_BITS)
         self.count = 0
 
     def learn(self, told: Withdrawal) -> Withdrawal:
@@ -42,10 +41,7 @@ class Withdrawals:
                     (subject, encode_withdrawal(known)),
                 )
         if before is None:
-            number = int.from_bytes(subject)
-            for shift in _PROBES:
-                bit = number >> shift & _MASK
-                self._filter[bit >> 3] |= 1 << (bit & 7)
+            self._strangers.add(subject)
             self.count += 1  # last: who sees a count finds the filter filled
         return known
 
@@ -53,13 +49,8 @@ class Withdrawals:
         """Give what a subject has withdrawn, or nothing where it never did.
 
         Shape: `subject` is a digest of 16 bytes, whose bits are as good as random."""
-        if not self.count:
+        if not self.count or not self._strangers.may_hold(subject):
             return None
-        number = int.from_bytes(subject)
-        for shift in _PROBES:
-            bit = number >> shift & _MASK
-            if not self._filter[bit >> 3] & 1 << (bit & 7):
-                return None
         with self._asking:
             row = self._db.execute(
                 "SELECT value FROM known WHERE subject = ?", (subject,)
