@@ -20,7 +20,7 @@ import structlog
 from beleg.admin import Admin, Check
 from beleg.boot import LastBoot, take_again
 from beleg.measuring import measure
-from beleg.open_log import control_log, kafka_topic, open_log, own_log_id
+from beleg.open_log import control_log, erasure_key, kafka_topic, open_log, own_log_id
 from beleg.seat import Seat, spill_directories, until_let_go
 from collector.app import Collector
 from collector.consent import Logs
@@ -94,7 +94,8 @@ class House:
             log = await open_log(self._settings, appends=self._role != "collect")
             self._stack.push_async_callback(log.close)
             appends = log if self._role == "process" else await self._spilling(log)
-            control = self._follow(Control(control_log(self._settings)))
+            key = erasure_key(self._settings)
+            control = self._follow(Control(control_log(self._settings), key))
             if self._role != "collect":
                 self._checks.append(log.ready)
                 await self._build_processor(log, control)

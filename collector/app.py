@@ -249,7 +249,8 @@ class Collector:
             return None
         if source.quota:
             source.quota.take(len(claims.events))
-        admission = admit(claims, receipt, source, carried, self._control.of)
+        control = self._control
+        admission = admit(claims, receipt, source, carried, control.of, control.erased_until)
         await self._append(admission)
         count(source, receipt, claims, admission, self._tallies, self._metrics)
         reach("before the answer")

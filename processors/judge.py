@@ -7,7 +7,8 @@ Invariants:
 3. A record seen at its own position has landed before a crash: it is stored, is not inserted again,
    and what it touches is derived again.
 4. What somebody had withdrawn when it was received, and a collector did not know yet, is erased:
-   it is neither stored nor the first of its copies.
+   it is neither stored nor the first of its copies. So is what is not later than its person's
+   erasure, whether it had landed or not.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,14 @@ from typing import NamedTuple
 import msgspec
 
 from spine.log import Record
-from spine.record import ControlRecord, EventRecord, Unreadable, control_identity, decode_to_land
+from spine.record import (
+    ConsentRecord,
+    ControlRecord,
+    EventRecord,
+    Unreadable,
+    control_identity,
+    decode_to_land,
+)
 
 NOBODY = bytes(16)
 """The digest that names nothing: no visitor, no identity."""
@@ -24,8 +32,9 @@ NOBODY = bytes(16)
 
 Decode = Callable[[bytes], EventRecord | ControlRecord | Unreadable]
 
-Forbids = Callable[[EventRecord], bool]
-"""Says whether an event may not land, because of what was withdrawn when it was received."""
+Forbids = Callable[[EventRecord | ConsentRecord], str]
+"""Says by which code a record may not land, because of what was withdrawn when it was received, or
+because its person was erased; nothing when it may."""
 
 
 class Seen(NamedTuple):
@@ -94,7 +103,7 @@ def judge(
     log_id: str,
     readings: Sequence[Reading],
     seen: Mapping[bytes, Seen],
-    forbids: Forbids = lambda _: False,
+    forbids: Forbids = lambda _: "",
 ) -> Verdict:
     """Give every record its fate.
 
@@ -103,15 +112,20 @@ def judge(
     verdict = Verdict([], [], [], [])
     for reading in readings:
         landed = seen.get(reading.identity)
-        if landed is None and isinstance(reading.content, EventRecord) and forbids(reading.content):
-            verdict.fates.append(_erased(reading.record, reading.content))
-        else:
-            verdict.fates.append(_judge(log_id, reading, landed, firsts, verdict))
+        verdict.fates.append(
+            _erased(reading, landed, forbids) or _judge(log_id, reading, landed, firsts, verdict)
+        )
     return verdict
 
 
-def _erased(record: Record, content: EventRecord) -> Fate:
-    return Fate(record, content.site, content.received_ms, NOBODY, "erased", "withdrawn_before")
+def _erased(reading: Reading, landed: Seen | None, forbids: Forbids) -> Fate | None:
+    content = reading.content
+    if not isinstance(content, EventRecord | ConsentRecord):
+        return None
+    code = forbids(content)
+    if not code or (landed is not None and code != "erased_before"):
+        return None
+    return Fate(reading.record, content.site, content.received_ms, NOBODY, "erased", code)
 
 
 def _judge(

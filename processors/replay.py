@@ -15,10 +15,18 @@ import msgspec
 
 from consent_rules.decide import Dropped, Kept, decide_again
 from consent_rules.regions import Regimes
+from processors.judge import Forbids
 from spine import digest
 from spine.event import Event
 from spine.money import with_currency
-from spine.record import ControlRecord, EventRecord, Unreadable, control_identity, encode
+from spine.record import (
+    ConsentRecord,
+    ControlRecord,
+    EventRecord,
+    Unreadable,
+    control_identity,
+    encode,
+)
 
 _encoder = msgspec.json.Encoder()
 
@@ -51,11 +59,15 @@ class Left(NamedTuple):
 
 
 def again(
-    content: EventRecord | ControlRecord | Unreadable, regimes: Mapping[str, Regime]
+    content: EventRecord | ControlRecord | Unreadable,
+    regimes: Mapping[str, Regime],
+    forbids: Forbids = lambda _: "",
 ) -> Again | Left:
-    """Decide about one record. Total."""
+    """Decide about one record; `forbids` knows who was erased. Total."""
     if isinstance(content, Unreadable):
         return Left(content.code)
+    if isinstance(content, EventRecord | ConsentRecord) and (code := forbids(content)):
+        return Left(code, is_dropped=True)
     if not isinstance(content, EventRecord):  # holds nothing but counts
         key = control_identity(content)
         return Again(key, key, encode(content))

@@ -27,6 +27,8 @@ FAIL_POINTS = (
     "before the decision's append",
     "after the decision's append",
     "before the answer to a decision",
+    "before the mark",
+    "after the mark",
     "before the answer",
     "before the tally",
     "after the tally",

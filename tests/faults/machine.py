@@ -36,6 +36,8 @@ DECISIONS = {
     "before the answer to a decision",
 }  # fmt: skip
 """Reached while a decision about consent is taken: `test_decisions.py` gets there."""
+ERASURES = {point for point in FAIL_POINTS if "mark" in point or "erasure" in point}
+"""Reached while somebody is erased: `test_erasures.py` gets there."""
 _COLLECTING = _KAFKA_ONLY | _TALLIES | {"before the answer"}
 
 
@@ -50,7 +52,7 @@ class Fault(NamedTuple):
 
 def points(mode: str) -> list[str]:
     """Give the fail points that processes of a mode get to, whatever the weather."""
-    left_out = _COMMANDS | _WHILE_KAFKA_IS_AWAY | DECISIONS
+    left_out = _COMMANDS | _WHILE_KAFKA_IS_AWAY | DECISIONS | ERASURES
     left_out |= _KAFKA_ONLY if mode == "embedded" else _EMBEDDED_ONLY
     return [point for point in FAIL_POINTS if point not in left_out]
 

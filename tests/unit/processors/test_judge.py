@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Sequence
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.judge import NOBODY, Seen, judge, read
+from processors.judge import NOBODY, Forbids, Seen, judge, read
 from spine.log import Record
-from spine.record import EventRecord, TallyRecord, Unreadable, encode
+from spine.record import ConsentRecord, EventRecord, TallyRecord, Unreadable, encode
 from tests.flow.happenings import Happening, record
 
 SMALL = [
@@ -39,9 +40,16 @@ logs = st.lists(values, max_size=20).map(on_a_log)
 def test_what_is_forbidden_is_erased_and_stands_in_nobodys_way(
     batch: list[Record], forbidden: set[str]
 ) -> None:
-    """Only what has not landed: the fate of what has is known."""
+    """Only what has not landed: the fate of what has is known, unless its person was erased."""
     readings = read(batch)
-    verdict = judge("log", readings, {}, lambda event: event.event_id in forbidden)
+
+    def forbids(code: str) -> Forbids:
+        def says(event: EventRecord | ConsentRecord) -> str:
+            return code if isinstance(event, EventRecord) and event.event_id in forbidden else ""
+
+        return says
+
+    verdict = judge("log", readings, {}, forbids("withdrawn_before"))
     kept = [
         reading.record
         for reading in readings
@@ -57,8 +65,12 @@ def test_what_is_forbidden_is_erased_and_stands_in_nobodys_way(
         for reading in reversed(readings)
         if isinstance(reading.content, EventRecord)
     }
-    again = judge("log", readings, landed, lambda event: event.event_id in forbidden)
+    again = judge("log", readings, landed, forbids("withdrawn_before"))
     assert not [fate for fate in again.fates if fate.fate == "erased"]
+    again = judge("log", readings, landed, forbids("erased_before"))
+    assert [fate for fate in again.fates if fate.fate == "erased"] == [
+        msgspec.structs.replace(one, code="erased_before") for one in erased
+    ]
 
 
 @given(logs)
