@@ -137,6 +137,8 @@ def _judge(
 ) -> Fate:
     record, content = reading.record, reading.content
     if isinstance(content, Unreadable):
+        if content.code == "erased_before":
+            return Fate(record, "", record.appended_ms, NOBODY, "erased", content.code)
         verdict.rejected.append(reading)
         return Fate(record, "", record.appended_ms, NOBODY, "rejected", content.code)
     site, fate = (content.site, "stored") if isinstance(content, EventRecord) else ("", "control")

@@ -65,7 +65,7 @@ def again(
 ) -> Again | Left:
     """Decide about one record; `forbids` knows who was erased. Total."""
     if isinstance(content, Unreadable):
-        return Left(content.code)
+        return Left(content.code, is_dropped=content.code == "erased_before")
     if isinstance(content, EventRecord | ConsentRecord) and (code := forbids(content)):
         return Left(code, is_dropped=True)
     if not isinstance(content, EventRecord):  # holds nothing but counts
