@@ -62,7 +62,7 @@ async def find(store: Store, site: str, kind: Kind, value: str) -> Person:
         if kind == "order"
         else {identifier_id(site, kind, value)}
     )
-    subjects = frozenset(await _linked(store, seeds))
+    subjects = frozenset(await linked(store, seeds))
     if not subjects:
         return Person(site, subjects, (), (), (), (), 0)
     ((anonymous_ids, user_ids),) = await store.select(
@@ -117,8 +117,9 @@ async def _who_ordered(store: Store, site: str, transaction_id: str) -> set[byte
     return {bytes(digest) for (digest,) in rows} - {NOBODY}
 
 
-async def _linked(store: Store, seeds: set[bytes]) -> set[bytes]:
-    """Add the user that a device belongs to, and every device of these users."""
+async def linked(store: Store, seeds: set[bytes]) -> set[bytes]:
+    """Add the user that a device belongs to, and every device of these users. Raises:
+    Unavailable."""
     if not seeds:
         return seeds
     owners = await store.select(

@@ -24,13 +24,14 @@ class Mark(
     """Whatever carries this identifier and is not later than `at_ms` is erased.
 
     Shape: `mark` is the keyed hash of the identifier's digest (`ErasureKey.mark`), `key` names the
-    key, `erasure` the erasure. Units: milliseconds since 1970 UTC."""
+    key, `erasure` the erasure, `why` is the operator's word. Units: milliseconds since 1970 UTC."""
 
     mark: Digest
     at_ms: Milliseconds
     erasure: _Hex16
     site: str
     key: _Hex16
+    why: Annotated[str, Meta(max_length=200)] = ""
 
     @property
     def control_key(self) -> bytes:
