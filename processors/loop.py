@@ -16,6 +16,7 @@ import structlog
 
 from processors import ledger
 from processors.derive import Touched, derive, touched
+from processors.erasure import Eraser
 from processors.judge import Seen, Verdict, judge, read
 from processors.rows import Site, tables
 from processors.withdrawn import forbids
@@ -54,13 +55,20 @@ class Processor:
         self._sites = sites
         self._control = control
         self._metrics = metrics
+        self._eraser: Eraser | None = None
         self._in_batch = asyncio.Lock()
         self._setback: _Setback | None = None
         self._token = 0
 
+    def erase_with(self, eraser: Eraser) -> None:
+        """Let what a batch brings of the erased be taken out again."""
+        self._eraser = eraser
+
     async def run(self) -> None:
         """Process for ever; what is away is waited for, nothing is dropped. Raises: Misconfigured
         when the log is not the one that the store has read."""
+        if self._eraser is not None:
+            await self._eraser.begun.wait()
         while True:
             try:
                 async for batch in self._log.batches(self._resume):
@@ -129,18 +137,32 @@ class Processor:
         # What takes long in Python is done in a thread, so that a collector beside it goes on.
         readings = await asyncio.to_thread(read, batch.records)
         await self._control.current()  # all that was withdrawn before, wherever it was told
+        marks = self._control.marks
         known = await seen(self._store, {reading.identity for reading in readings})
         forbidden = partial(forbids, self._control)
         verdict = await asyncio.to_thread(judge, self._log_id, readings, known, forbidden)
         await land(self._store, self._log_id, verdict, self._sites, self._metrics)
         keys = await asyncio.to_thread(touched, verdict.touched)
         self._token = await derive(self._store, keys)
+        await self._erase(verdict, marks)
         reach("before the ledger line")
         await ledger.enter(self._store, self._log_id, batch, self._token)
         reach("after the ledger line")
         await self._log.commit(batch)
         reach("after the commit")
         _tell(batch, verdict, keys, time.monotonic() - started, self._metrics)
+
+    async def _erase(self, verdict: Verdict, marks: int) -> None:
+        """Let nothing stay of whom was erased before this batch, or while it was under way: also
+        one that slept leaves nothing behind when it wakes."""
+        if self._eraser is None:
+            return
+        await self._eraser.blank(
+            fate.record.offset for fate in verdict.fates if fate.code == "erased_before"
+        )
+        await self._control.current()
+        if self._control.marks != marks:
+            await self._eraser.take(verdict.touched)
 
 
 async def seen(store: Store, identities: Collection[bytes]) -> Mapping[bytes, Seen]:
