@@ -1,20 +1,29 @@
 """What is on the log of somebody who was erased: it never lands, and the ledger balances."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from processors import logs
+from processors.balance import balance
+from processors.erasing import Place
+from processors.erasure import Eraser
+from processors.loop import Processor
+from processors.receipt import LogKept
 from spine.control import Control, followed
 from spine.digest import identifier_id
 from spine.embedded_control import EmbeddedControl
+from spine.embedded_file import blank
 from spine.embedded_log import EmbeddedLog
 from spine.erasure_key import ErasureKey
-from spine.log import Entry
+from spine.log import Batch, Entry, Range
 from spine.mark import Mark
+from spine.metrics import Metrics
 from spine.record import ConsentRecord, EventRecord, encode
+from spine.store import Store
 from tests.clickhouse_server import Server
 from tests.flow.derived import own_store
 from tests.flow.test_withdrawn_before import taken, work
@@ -113,3 +122,57 @@ async def test_what_had_landed_is_erased_when_it_is_judged_again(
             "erased": 1,
             "duplicate": 1,
         }
+
+
+class MarkingStore(Store):
+    """The real store, in the middle of whose landing somebody is erased."""
+
+    def __init__(self, store: Store, mark: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(store._writer, store._reader, store.path)
+        self._mark = mark
+
+    async def insert(self, table: str, columns: Mapping[str, Sequence[Any]]) -> None:
+        if table == "seen":
+            await self._mark()
+        await super().insert(table, columns)
+
+
+async def test_what_lands_while_somebody_is_erased_goes_before_the_ledger_line(
+    log: EmbeddedLog, clickhouse_server: Server
+) -> None:
+    """Judged before the mark and landed after it, as by a processor that slept."""
+    async with (
+        own_store(clickhouse_server) as own,
+        followed(EmbeddedControl(log._path), KEY) as control,
+        followed(EmbeddedControl(log._path), KEY) as other,
+    ):
+        store = MarkingStore(own, lambda: erase(other, "anonymous_id", "d1", T_MS + 5))
+        log_id = await logs.register(store, log, uuid4().hex[:16])
+        await append(log, [taken(f"e{n}", T_MS + n, f"d{n % 2}") for n in range(10)])
+
+        async def kept_until() -> LogKept:
+            return LogKept("log", 0)
+
+        async def blanked(offsets: Sequence[int]) -> None:
+            assert blank(log._path, offsets)
+
+        place = Place(store, log_id, KEY, blanked)
+        metrics = Metrics("test")
+        eraser = Eraser(place, log, control, kept_until, metrics)
+        eraser.begun.set()
+        processor = Processor(log, log_id, store, {}, control, metrics)
+        processor.erase_with(eraser)
+        for first in (0, 5):
+            records = await log.read(0, first, 5)
+            await processor.take(Batch(records, [Range(0, first, first + 5)]))
+        events = await own.select("SELECT event_id FROM v_events ORDER BY event_id")
+        assert [row[0] for row in events] == ["e0", "e2", "e4", "e6", "e7", "e8", "e9"]
+        (one,) = await balance(own, log_id, await log.bounds())
+        assert one.unbalanced is None
+        assert {fate: n for fate, n in one.fates.items() if n} == {"stored": 7, "erased": 3}
+        gone = [
+            record.offset for record in await log.read(0, 0, 10) if b"event" not in record.value
+        ]
+        assert gone == [1, 3, 5]
+        await eraser.step(processor.turn)
+        assert await own.select("SELECT state, why FROM erasures FINAL") == [("closed", "")]
