@@ -13,6 +13,7 @@ import click
 from beleg import check as checks
 from beleg import commands
 from beleg.book_commands import BOOK_COMMANDS
+from beleg.erase_commands import erase
 from beleg.house import House
 from beleg.rules_commands import rules
 from beleg.run_demo import demo_settings, show_demo
@@ -163,7 +164,7 @@ def send(file: Path, url: str, key: str) -> None:
     sys.exit(run_to_end(commands.send_file(file, url, key)))
 
 
-for command in (*BOOK_COMMANDS, rules):
+for command in (*BOOK_COMMANDS, rules, erase):
     cli.add_command(command)
 
 

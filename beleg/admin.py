@@ -1,6 +1,7 @@
 """The listener for operations: health, metrics, the ledger, and where an event is.
 
-Where a token is set, only health and readiness are answered without it, and tell no reasons.
+Where a token is set, only health and readiness are answered without it, and tell no reasons. To
+erase somebody needs the token always: a page in a browser of this machine must not be able to.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -10,6 +11,7 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from beleg.erasures import Erasures, Wanted
 from beleg.openapi import description
 from processors.balance import Balance, balance
 from processors.trace import rejected, trace
@@ -32,11 +34,18 @@ class Admin:
         self._checks = checks
         self._token = token
         self._books: tuple[Log, str, Store] | None = None
+        self._erasures: Erasures | None = None
+        self._ticket = ""
         self.draining = False
 
     def open_books(self, log: Log, log_id: str, store: Store) -> None:
         """Let this process answer about the ledger and single events too."""
         self._books = (log, log_id, store)
+
+    def erase_with(self, erasures: Erasures, ticket: str) -> None:
+        """Let this process erase people. The ticket lets commands of this machine ask for it."""
+        self._erasures = erasures
+        self._ticket = ticket
 
     def application(self) -> web.Application:
         """Give the application with all routes of the admin listener."""
@@ -48,11 +57,16 @@ class Admin:
         if self._books is not None:
             app.router.add_get("/ledger", self.ledger)
             app.router.add_get("/events/{event_id}", self.event)
+        if self._erasures is not None:
+            app.router.add_post("/erasures", self.post_erasure)
+            app.router.add_get("/erasures/{erasure}", self.erasure)
         return app
 
     def _knows(self, request: web.Request) -> bool:
+        if request.method == "GET" and not self._token:
+            return True
         given = bearer(request.headers.get("Authorization", ""))
-        return not self._token or fits(given, self._token)
+        return any(fits(given, one) for one in (self._token, self._ticket) if one)
 
     async def healthz(self, _: web.Request) -> web.Response:
         """Alive: the event loop turns."""
@@ -110,6 +124,28 @@ class Admin:
             return _json({"trouble": trouble.what}, 503)
         return _json({"events": paths, "rejected": unread}, 200 if paths else 404)
 
+    async def post_erasure(self, request: web.Request) -> web.Response:
+        """Erase a person: 202 when nothing shows it any more, 404 when nobody is known."""
+        assert self._erasures is not None  # noqa: S101 - the route exists only with erasures
+        try:
+            wanted = msgspec.json.decode(await request.read(), type=Wanted)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return _refusal("bad_erasure", str(error))
+        try:
+            erasure = await self._erasures.take(wanted)
+        except Unavailable as trouble:
+            return _json({"trouble": trouble.what}, 503)
+        return _json({"erasure": erasure}, 202 if erasure else 404)
+
+    async def erasure(self, request: web.Request) -> web.Response:
+        """How far an erasure is, with its receipt once it is closed; 404 for none of this id."""
+        assert self._erasures is not None  # noqa: S101 - the route exists only with erasures
+        try:
+            found = await self._erasures.state(request.match_info["erasure"])
+        except Unavailable as trouble:
+            return _json({"trouble": trouble.what}, 503)
+        return _json(found._asdict() if found else {}, 200 if found else 404)
+
 
 def _guard(knows: Callable[[web.Request], bool]) -> Middleware:
     @web.middleware
@@ -121,8 +157,9 @@ def _guard(knows: Callable[[web.Request], bool]) -> Middleware:
         try:
             return await handler(request)
         except web.HTTPMethodNotAllowed as known:
-            refusal = _refusal("method_not_allowed", "send GET")
-            refusal.headers["Allow"] = known.headers["Allow"]
+            allowed = known.headers["Allow"]
+            refusal = _refusal("method_not_allowed", f"send {allowed.partition(',')[0]}")
+            refusal.headers["Allow"] = allowed
             return refusal
         except web.HTTPNotFound:
             return _refusal("not_found", "/openapi.json tells all paths")

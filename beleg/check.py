@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from beleg.commands import Say, opened_books, opened_log
-from beleg.open_log import kafka_topic, own_log_id
+from beleg.open_log import erasure_key, kafka_topic, own_log_id
 from collector.countries import Countries
 from consent_rules.regions import load_all
 from processors.adopt import plan
@@ -24,6 +24,8 @@ async def check(settings: Settings, say: Say) -> int:
         say(f"countries: {settings.collector.country_file} can be read")
     if settings.log.url != "embedded":
         topic = kafka_topic(settings.log)
+        if erasure_key(settings) is None:
+            say("warning: erasure.key_file is not set: nobody can be erased")
         for risk in (*await inspect(topic), *await inspect(topic.control)):
             say(f"warning: {risk}")
     elif not (data_dir / "log.sqlite").exists():

@@ -19,8 +19,17 @@ import structlog
 
 from beleg.admin import Admin, Check
 from beleg.boot import LastBoot, take_again
+from beleg.eraser import eraser_of, place_of
+from beleg.erasures import Erasures
 from beleg.measuring import measure
-from beleg.open_log import control_log, kafka_topic, kept_control, open_log, own_log_id
+from beleg.open_log import (
+    control_log,
+    erasure_key,
+    kafka_topic,
+    kept_control,
+    open_log,
+    own_log_id,
+)
 from beleg.retention import retain_for_ever
 from beleg.seat import Seat, spill_directories, until_let_go
 from collector.app import Collector
@@ -30,6 +39,7 @@ from collector.source import Sources
 from collector.spilling import SpillingLog
 from collector.tally import Tallies, flush_for_ever
 from processors import logs
+from processors.erasing import Place
 from processors.loop import Processor
 from processors.rebuild import is_due, rebuild
 from processors.sites import enter_sites, sites_of
@@ -38,7 +48,7 @@ from spine.embedded_log import EmbeddedLog
 from spine.errors import Unavailable
 from spine.kafka_log import KafkaLog
 from spine.kafka_read import Pace
-from spine.log import Appends
+from spine.log import Appends, Log
 from spine.metrics import Metrics
 from spine.runtime import (
     fall_at_once,
@@ -102,9 +112,8 @@ class House:
             log = await open_log(self._settings, appends=self._role != "collect")
             self._stack.push_async_callback(log.close)
             appends = log if self._role == "process" else await self._spilling(log)
-            control = self._follow(
-                Control(control_log(self._settings), kept_control(self._settings, name))
-            )
+            key, kept = erasure_key(self._settings), kept_control(self._settings, name)
+            control = self._follow(Control(control_log(self._settings), key, kept))
             if self._role != "collect":
                 self._checks.append(log.ready)
                 await self._build_processor(log, control)
@@ -217,12 +226,12 @@ class House:
             await store.check_version()
             log_id = await logs.log_id_of(store, log, own_log_id(log))
         await enter_sites(store, settings.sites)
-        self._checks.append(store.ready)
         self.admin.open_books(log, log_id, store)
         processor = Processor(
             log, log_id, store, sites_of(settings.sites), control, self._metrics
         ).bound(settings.processors.seen_filter_bytes)
-        self._checks.append(processor.ready)
+        self._checks.extend((store.ready, processor.ready))
+        self._build_eraser(place_of(settings, store, log_id), log, control, processor)
 
         async def process() -> None:
             if store.path is not None:
@@ -244,6 +253,16 @@ class House:
                 task.cancel()
 
         self._drains.append(drain)
+
+    def _build_eraser(
+        self, place: Place | None, log: Log, control: Control, processor: Processor
+    ) -> None:
+        if place is None:  # no key: then nobody was ever erased
+            return
+        eraser = eraser_of(self._settings, place, log, control, self._metrics)
+        processor.erase_with(eraser)
+        self.admin.erase_with(Erasures(place, log, control, processor.turn), self._ticket)
+        _ = self._start(eraser.for_ever(processor.turn))
 
     async def _build_endpoint(self, path: Path, store: StoreSettings) -> None:
         # Loads chDB's library, 250 MB resident: not for a process that has no store of its own.

@@ -5,6 +5,7 @@ from pathlib import Path
 from spine.control import ControlLog
 from spine.embedded_control import EmbeddedControl
 from spine.embedded_log import EmbeddedLog
+from spine.erasure_key import ErasureKey, key_of
 from spine.errors import Misconfigured, Unavailable
 from spine.kafka_control import KafkaControl
 from spine.kafka_log import KafkaLog
@@ -53,6 +54,13 @@ def kept_control(settings: Settings, lock: str) -> Path | None:
     if settings.log.url == "embedded":
         return None
     return Path(settings.data_dir) / f"withdrawals-{lock}.sqlite"
+
+
+def erasure_key(settings: Settings) -> ErasureKey | None:
+    """Give the key of erasures; on one machine it is made where there is none. Raises:
+    Misconfigured."""
+    makes = settings.log.url == "embedded"
+    return key_of(settings.erasure, Path(settings.data_dir), makes=makes)
 
 
 def _file(settings: Settings) -> Path:

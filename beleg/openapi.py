@@ -194,9 +194,30 @@ def _admin() -> Part:
             },
         )
         | {"parameters": [event_id | {"schema": {"type": "string", "pattern": "^[^./{}]+$"}}]},
+        **_erasures(away),
     }
     servers = [{"url": "http://127.0.0.1:9090", "description": "admin.listen"}]
     return {path: operations | {"servers": servers} for path, operations in paths.items()}
+
+
+def _erasures(away: Part) -> Part:
+    erasure = {"name": "erasure", "in": "path", "required": True}
+    refused = _refusal([CODES["unknown_token"]])
+    taken = {"summary": "Erase a person; not on a collector.", "security": [{"admin_token": []}]}
+    answers = {
+        "202": _json("Nothing shows it any more.", "Erased"),
+        "400": _refusal([CODES["bad_erasure"]]),
+        "401": refused,
+        "404": _json("Nobody is known by that.", "Erased"),
+        "503": away,
+    }
+    body = {"required": True, "content": {_JSON: {"schema": ref("Wanted")}}}
+    shown = {"200": _json("So far.", "Erasure"), "404": _json("None of this id.", None)}
+    return {
+        "/erasures": {"post": {**taken, "requestBody": body, "responses": answers}},
+        "/erasures/{erasure}": _get("How far an erasure is.", {**shown, "503": away})
+        | {"parameters": [erasure | {"schema": {"type": "string", "pattern": "^[^./{}]+$"}}]},
+    }
 
 
 def _get(summary: str, responses: Part, security: Sequence[Part] = _TOKEN) -> Part:

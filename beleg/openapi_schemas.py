@@ -40,6 +40,7 @@ def schemas() -> Part:
         "Taken": _object({"accepted": {"const": 1}}),
         "Refusal": _texts("code", "meaning", "detail") | {"additionalProperties": False},
         "Trouble": _texts("trouble"),
+        **_erasures(),
         "Ledger": _object(
             {
                 "log_id": {"type": "string"},
@@ -56,6 +57,23 @@ def schemas() -> Part:
     }
     plain: Part = _plain({**named, **shown})
     return plain
+
+
+def _erasures() -> Part:
+    return {
+        "Wanted": _object(
+            {
+                "site": {"type": "string"},
+                "kind": {"enum": ["anonymous_id", "user_id", "order"]},
+                "value": {"type": "string", "minLength": 1, "maxLength": 256},
+                "why": {"type": "string", "maxLength": 200},
+            },
+            ["site", "kind", "value"],
+        )
+        | {"additionalProperties": False},
+        "Erased": _object({"erasure": {"type": ["string", "null"]}}),
+        "Erasure": _texts("erasure", "state", "asked_at", "site", "receipt"),
+    }
 
 
 def _fields(struct: type[msgspec.Struct]) -> Any:

@@ -2,18 +2,21 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import click
 
 from beleg.commands import Say, opened_books, opened_log
-from beleg.open_log import own_log_id
+from beleg.open_log import control_log, erasure_key, own_log_id
 from consent_rules.regions import load_all
 from processors import ledger, logs
 from processors.judge import read
 from processors.rejects import Rejects, pages, piles
-from processors.replay import Again, Left, Regime, again
+from processors.replay import Again, IsErased, Left, Regime, again
 from processors.seen import seen
+from processors.withdrawn import is_erased
+from spine.control import followed
 from spine.errors import Misconfigured
 from spine.failpoint import reach
 from spine.log import Entry, Log, Range, Record
@@ -41,14 +44,17 @@ async def replay(settings: Settings, wanted: Rejects | Range, say: Say, *, only_
     async with (
         opened_books(settings) as store,
         opened_log(settings, appends=not only_tell) as log,
+        followed(control_log(settings), erasure_key(settings)) as control,
     ):
+        await control.current()
         await store.check_version()
         log_id = await logs.log_id_of(store, log, own_log_id(log))
         if isinstance(wanted, Range):
             records = await on_the_log(store, log, log_id, wanted)
         else:
             records = await _rejected(store, wanted)
-        replaying = Replaying(store, log, regimes, only_tell=only_tell)
+        erased = partial(is_erased, control)
+        replaying = Replaying(store, log, regimes, erased, only_tell=only_tell)
         async for page in records.pages:
             await replaying.page(page)
             click.echo(f"\r{replaying.read:,} of {records.total:,} records ", nl=False, err=True)
@@ -102,11 +108,18 @@ class Replaying:
     """One run of the command: what it has met so far, and what became of it."""
 
     def __init__(
-        self, store: Store, log: Log, regimes: dict[str, Regime], *, only_tell: bool
+        self,
+        store: Store,
+        log: Log,
+        regimes: dict[str, Regime],
+        erased: IsErased,
+        *,
+        only_tell: bool,
     ) -> None:
         self._store = store
         self._log = log
         self._regimes = regimes
+        self._erased = erased
         self._only_tell = only_tell
         self._appended = self._landed = self._dropped = 0
         self._left: Counter[str] = Counter()
@@ -115,7 +128,7 @@ class Replaying:
     async def page(self, records: Sequence[Record]) -> None:
         """Replay some records. Raises: Unavailable; then some of them may be on the log."""
         judged = [
-            (reading.identity, again(reading.content, self._regimes))
+            (reading.identity, again(reading.content, self._regimes, self._erased))
             for reading in read(records, decode)
         ]
         named = {before for before, _ in judged}
@@ -152,7 +165,7 @@ class Replaying:
         appended = "would be appended" if self._only_tell else "appended"
         say(
             f"{self.read:,} records: {self._appended:,} {appended}, {self._landed:,} landed"
-            f" already, {self._dropped:,} dropped by the consent rules,"
+            f" already, {self._dropped:,} dropped by consent or erasure,"
             f" {self._left.total():,} left as they are"
         )
         for why, count in sorted(self._left.items()):

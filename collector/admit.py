@@ -24,6 +24,7 @@ from spine import digest
 from spine.codes import Refused
 from spine.event import KNOWN_NAMES, Event
 from spine.log import Entry
+from spine.mark import NEVER_MS
 from spine.money import with_currency
 from spine.withdrawal import ALL, Withdrawn
 from spine.withdrawal import NOTHING as NOT_WITHDRAWN
@@ -37,6 +38,14 @@ _encoder = msgspec.json.Encoder()
 
 Asked = Callable[[str, str | None, str | None], Withdrawn]
 """Asked with site, anonymous id and user id: what has been withdrawn."""
+
+
+ErasedUntil = Callable[[str, str | None, str | None], int]
+"""Asked likewise: up to when events were erased, in milliseconds since 1970."""
+
+
+def _nobody_was(_site: str, _anonymous_id: str | None, _user_id: str | None) -> int:
+    return NEVER_MS
 
 
 def _nobody_has(_site: str, _anonymous_id: str | None, _user_id: str | None) -> Withdrawn:
@@ -58,6 +67,7 @@ class _Arrival(NamedTuple):
     rules: Rules
     carried: Carried
     withdrawn: Asked
+    erased_until: ErasedUntil
 
 
 def admit(
@@ -66,11 +76,12 @@ def admit(
     source: Source,
     carried: Carried = NOTHING,
     withdrawn: Asked = _nobody_has,
+    erased_until: ErasedUntil = _nobody_was,
 ) -> Admission:
     """Decide about every event on its own; one bad event never fails its neighbours.
 
     Shape: `carried` is what the request says of consent; it is said of every event in it."""
-    arrival = _arrival(claims, receipt, source, carried, withdrawn)
+    arrival = _arrival(claims, receipt, source, carried, withdrawn, erased_until)
     admission = Admission([], [], [])
     for claim in claims.events:
         result, outcome = _admit(claim, arrival, admission.admitted)
@@ -80,7 +91,12 @@ def admit(
 
 
 def _arrival(
-    claims: Claims, receipt: Receipt, source: Source, carried: Carried, withdrawn: Asked
+    claims: Claims,
+    receipt: Receipt,
+    source: Source,
+    carried: Carried,
+    withdrawn: Asked,
+    erased_until: ErasedUntil = _nobody_was,
 ) -> _Arrival:
     received_ms, ahead_ms = receipt.received_ms, 0
     if source.channel == "browser":
@@ -103,6 +119,7 @@ def _arrival(
         source.regimes.of(country),
         carried,
         withdrawn,
+        erased_until,
     )
 
 
@@ -141,11 +158,13 @@ def _admit(
     if isinstance(claim, Refused):
         return _refused(claim.event_id, "(unreadable)", claim)
     source = arrival.source
-    if (refusal := _may_not(claim, source)) is not None:
-        return _refused(claim.event_id, _known(claim), refusal)
-    claimed_ms = _claimed_ms(claim, arrival)
+    claimed_ms = _may_not(claim, source) or _claimed_ms(claim, arrival)
     if isinstance(claimed_ms, Refused):
         return _refused(claim.event_id, _known(claim), claimed_ms)
+    until_ms = arrival.erased_until(source.site, claim.anonymous_id, claim.user_id)
+    if min(claimed_ms, arrival.receipt.received_ms) <= until_ms:
+        outcome = Outcome("dropped", "erased", _known(claim))
+        return Result(claim.event_id, "dropped", "erased", None), outcome
     withdrawn = arrival.withdrawn(source.site, claim.anonymous_id, claim.user_id)
     decision = _decide(claim, claimed_ms, arrival, withdrawn)
     if isinstance(decision, Dropped):

@@ -199,7 +199,8 @@ class Intake:
             return refusal("consent_unknown", "send it again", (("Retry-After", "1"),))
         if source.quota:
             source.quota.take(len(claims.events))
-        admission = admit(claims, receipt, source, carried, self._control.of)
+        control = self._control
+        admission = admit(claims, receipt, source, carried, control.of, control.erased_until)
         waiting = _Waiting(caller, receipt, claims, admission, time.perf_counter(), tell)
         if not admission.admitted:
             return self._fared(waiting)

@@ -8,7 +8,7 @@ Invariants:
    and what it touches is derived again.
 4. Of what somebody had withdrawn when it was received, and a collector did not know yet, lands what
    the collector would have kept. Where that is nothing it is erased: neither stored nor the first
-   of its copies.
+   of its copies. So is what is not later than its person's erasure, whether it had landed or not.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,14 @@ from typing import NamedTuple
 import msgspec
 
 from spine.log import Record
-from spine.record import ControlRecord, EventRecord, Unreadable, control_identity, decode_to_land
+from spine.record import (
+    ConsentRecord,
+    ControlRecord,
+    EventRecord,
+    Unreadable,
+    control_identity,
+    decode_to_land,
+)
 
 NOBODY = bytes(16)
 """The digest that names nothing: no visitor, no identity."""
@@ -44,8 +51,9 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     body: bytes
 
 
-Leaves = Callable[[Reading, EventRecord], Reading | None]
-"""Gives what may land of an event, after what was withdrawn when it was received."""
+Passes = Callable[[Reading], Reading | str]
+"""Gives what may land of a record after what was withdrawn when it was received, or the code by
+which nothing may: of whom was erased nothing lands, whether it had landed before or not."""
 
 
 class Fate(msgspec.Struct, frozen=True, gc=False):
@@ -96,7 +104,7 @@ def judge(
     log_id: str,
     readings: Sequence[Reading],
     seen: Mapping[bytes, Seen],
-    leaves: Leaves = lambda reading, _: reading,
+    passes: Passes = lambda reading: reading,
 ) -> Verdict:
     """Give every record its fate.
 
@@ -104,14 +112,15 @@ def judge(
     firsts: dict[bytes, Reading] = {}
     verdict = Verdict([], [], [], [])
     for reading in readings:
-        landed, content = seen.get(reading.identity), reading.content
-        left: Reading | None = reading
-        if isinstance(content, EventRecord) and not _is_at(landed, log_id, reading.record):
-            left = leaves(reading, content)
-            if left is None and landed is None:
-                verdict.fates.append(_erased(reading.record, content))
+        landed, left = seen.get(reading.identity), passes(reading)
+        if isinstance(left, str):
+            if landed is None or left == "erased_before":
+                verdict.fates.append(_erased(reading, left))
                 continue
-        verdict.fates.append(_judge(log_id, left or reading, landed, firsts, verdict))
+            left = reading
+        elif _is_at(landed, log_id, reading.record):  # whatever of it had landed is derived again
+            left = reading
+        verdict.fates.append(_judge(log_id, left, landed, firsts, verdict))
     return verdict
 
 
@@ -119,8 +128,11 @@ def _is_at(landed: Seen | None, log_id: str, record: Record) -> bool:
     return landed is not None and landed[:3] == (log_id, record.partition, record.offset)
 
 
-def _erased(record: Record, content: EventRecord) -> Fate:
-    return Fate(record, content.site, content.received_ms, NOBODY, "erased", "withdrawn_before")
+def _erased(reading: Reading, code: str) -> Fate:
+    record, content = reading.record, reading.content
+    if isinstance(content, EventRecord | ConsentRecord):
+        return Fate(record, content.site, content.received_ms, NOBODY, "erased", code)
+    return Fate(record, "", record.appended_ms, NOBODY, "erased", code)
 
 
 def _judge(
@@ -132,6 +144,8 @@ def _judge(
 ) -> Fate:
     record, content = reading.record, reading.content
     if isinstance(content, Unreadable):
+        if content.code == "erased_before":
+            return Fate(record, "", record.appended_ms, NOBODY, "erased", content.code)
         verdict.rejected.append(reading)
         return Fate(record, "", record.appended_ms, NOBODY, "rejected", content.code)
     site, fate = (content.site, "stored") if isinstance(content, EventRecord) else ("", "control")

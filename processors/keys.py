@@ -6,7 +6,7 @@ Keys are digests, so that ranges of equal width hold about equally many.
 from typing import NamedTuple
 
 from processors.derive import Touched
-from spine.store import Store
+from spine.store import Store, packed
 
 DAYS = (0, 65_535)
 """All days there are, since 1970."""
@@ -45,6 +45,17 @@ class KeyRange(NamedTuple):
         return f"{column} BETWEEN unhex('{first}') AND unhex('{last}')"
 
 
+class KeySet(NamedTuple):
+    """Some keys of one kind."""
+
+    kind: Kind
+    keys: frozenset[bytes]
+
+    def holds(self, column: str) -> str:
+        """Write the condition that a column's key is one of these."""
+        return f"{column} IN {packed(self.keys)}"
+
+
 async def key_ranges(store: Store, rows: int) -> list[KeyRange]:
     """Cut all keys into ranges of about so many rows, stored ones included. Raises: Unavailable."""
     found = []
@@ -59,8 +70,10 @@ async def key_ranges(store: Store, rows: int) -> list[KeyRange]:
     return found
 
 
-async def keys_with_facts(store: Store, keys: KeyRange, days: tuple[int, int] = DAYS) -> Touched:
-    """Give the keys of a range that have facts on these days. Raises: Unavailable."""
+async def keys_with_facts(
+    store: Store, keys: KeyRange | KeySet, days: tuple[int, int] = DAYS
+) -> Touched:
+    """Give those of the keys that have facts on these days. Raises: Unavailable."""
     kind = keys.kind
     rows = await store.select_after_write(
         f"SELECT {kind.facts_key}, groupUniqArray(toUInt16(toDate(occurred_at))) FROM {kind.facts}"

@@ -16,10 +16,11 @@ import structlog
 
 from processors import ledger
 from processors.derive import Touched, derive, touched
+from processors.erasure import Eraser
 from processors.judge import Verdict, judge, read
 from processors.rows import Site, tables
 from processors.seen import SeenFilter
-from processors.withdrawn import as_withdrawn
+from processors.withdrawn import passes
 from spine.control import Control
 from spine.errors import Unavailable
 from spine.failpoint import reach
@@ -56,13 +57,20 @@ class Processor:
         self._control = control
         self._metrics = metrics
         self._seen = SeenFilter(store, log_id, metrics)
+        self._eraser: Eraser | None = None
         self._in_batch = asyncio.Lock()
         self._setback: _Setback | None = None
         self._token = 0
 
+    def erase_with(self, eraser: Eraser) -> None:
+        """Let what a batch brings of the erased be taken out again."""
+        self._eraser = eraser
+
     async def run(self) -> None:
         """Process for ever; what is away is waited for, nothing is dropped. Raises: Misconfigured
         when the log is not the one that the store has read."""
+        if self._eraser is not None:
+            await self._eraser.begun.wait()
         while True:
             try:
                 async for batch in self._log.batches(self._resume):
@@ -137,12 +145,14 @@ class Processor:
         # What takes long in Python is done in a thread, so that a collector beside it goes on.
         readings = await asyncio.to_thread(read, batch.records)
         await self._control.current()  # all that was withdrawn before, wherever it was told
-        leaves = partial(as_withdrawn, self._control, self._sites)
-        known = await self._seen.look_up(readings, leaves)
-        verdict = await asyncio.to_thread(judge, self._log_id, readings, known, leaves)
+        marks = self._control.marks
+        passing = partial(passes, self._control, self._sites)
+        known = await self._seen.look_up(readings, passing)
+        verdict = await asyncio.to_thread(judge, self._log_id, readings, known, passing)
         await land(self._store, self._log_id, verdict, self._sites, self._metrics)
         keys = await asyncio.to_thread(touched, verdict.touched)
         self._token = await derive(self._store, keys)
+        await self._erase(verdict, marks)
         reach("before the ledger line")
         await ledger.enter(self._store, self._log_id, batch, self._token)
         self._seen.entered(batch.ranges, self._token)
@@ -150,6 +160,18 @@ class Processor:
         await self._log.commit(batch)
         reach("after the commit")
         _tell(batch, verdict, keys, time.monotonic() - started, self._metrics)
+
+    async def _erase(self, verdict: Verdict, marks: int) -> None:
+        """Let nothing stay of whom was erased before this batch, or while it was under way: also
+        one that slept leaves nothing behind when it wakes."""
+        if self._eraser is None:
+            return
+        await self._eraser.blank(
+            fate.record.offset for fate in verdict.fates if fate.code == "erased_before"
+        )
+        await self._control.current()
+        if self._control.marks != marks:
+            await self._eraser.take(verdict.touched)
 
 
 async def land(

@@ -88,7 +88,7 @@ async def subjects_of(store: Store, site: str, kind: Kind, value: str) -> frozen
         if kind == "order"
         else {identifier_id(site, kind, value)}
     )
-    return frozenset(await _linked(store, seeds))
+    return frozenset(await linked(store, seeds))
 
 
 def carries(subjects: Iterable[bytes]) -> str:
@@ -123,8 +123,9 @@ async def _who_ordered(store: Store, site: str, transaction_id: str) -> set[byte
     return {bytes(digest) for (digest,) in rows} - {NOBODY}
 
 
-async def _linked(store: Store, seeds: set[bytes]) -> set[bytes]:
-    """Add the user that a device belongs to, and every device of these users."""
+async def linked(store: Store, seeds: set[bytes]) -> set[bytes]:
+    """Add the user that a device belongs to, and every device of these users. Raises:
+    Unavailable."""
     if not seeds:
         return seeds
     owners = await store.select(

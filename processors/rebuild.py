@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 from processors.derive import derive
-from processors.keys import KeyRange, key_ranges, keys_with_facts
+from processors.keys import KeyRange, KeySet, key_ranges, keys_with_facts
 from processors.ledger import next_token
 from spine.errors import Misconfigured
 from spine.store import DERIVE_VERSION, Store
@@ -58,18 +58,21 @@ async def rebuild(store: Store, chunk_rows: int = _CHUNK_ROWS) -> AsyncIterator[
     ranges = await key_ranges(store, chunk_rows)
     for number, keys in enumerate(ranges):
         yield Step(number, len(ranges), keys.kind.table)
-        await _rebuild_range(store, keys)
+        _ = await rederive(store, keys)
     if store.path is not None:
         await asyncio.to_thread(os.sync)  # the note must not outlive its rows
     await store.command(f"INSERT INTO rebuilds SELECT {DERIVE_VERSION}, now64(3, 'UTC')")
 
 
-async def _rebuild_range(store: Store, keys: KeyRange) -> None:
+async def rederive(store: Store, keys: KeyRange | KeySet) -> int:
+    """Replace every derived row of these keys by what their facts say; give a version below which
+    every row of theirs has been replaced. Raises: Unavailable."""
     # Taken before the keys are read: a row of that version or a higher one may have facts that
     # landed since, and is its writer's.
     token = await next_token(store)
-    await derive(store, await keys_with_facts(store, keys))
+    _ = await derive(store, await keys_with_facts(store, keys))
     await clear(store, keys.kind.table, keys.holds(keys.kind.key), token)
+    return token
 
 
 async def clear(store: Store, table: str, here: str, token: int) -> None:

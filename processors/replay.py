@@ -8,7 +8,7 @@ Invariants:
    visitor and whatever named the device, is not on the new copy either.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -18,10 +18,20 @@ from consent_rules.regions import Regimes
 from spine import digest
 from spine.event import Event
 from spine.money import with_currency
-from spine.record import ControlRecord, EventRecord, Unreadable, control_identity, encode
+from spine.record import (
+    ConsentRecord,
+    ControlRecord,
+    EventRecord,
+    Unreadable,
+    control_identity,
+    encode,
+)
 from spine.withdrawal import Withdrawn
 
 _encoder = msgspec.json.Encoder()
+
+IsErased = Callable[[EventRecord | ConsentRecord], bool]
+"""Says whether a record is of somebody who was erased later than it."""
 
 
 class Regime(NamedTuple):
@@ -52,11 +62,15 @@ class Left(NamedTuple):
 
 
 def again(
-    content: EventRecord | ControlRecord | Unreadable, regimes: Mapping[str, Regime]
+    content: EventRecord | ControlRecord | Unreadable,
+    regimes: Mapping[str, Regime],
+    erased: IsErased = lambda _: False,
 ) -> Again | Left:
-    """Decide about one record. Total."""
+    """Decide about one record; `erased` knows who was. Total."""
     if isinstance(content, Unreadable):
-        return Left(content.code)
+        return Left(content.code, is_dropped=content.code == "erased_before")
+    if isinstance(content, EventRecord | ConsentRecord) and erased(content):
+        return Left("erased_before", is_dropped=True)
     if not isinstance(content, EventRecord):  # holds nothing but counts
         key = control_identity(content)
         return Again(key, key, encode(content))

@@ -20,10 +20,9 @@ import structlog
 
 from processors import ledger
 from processors.bloom import Bloom, digests_of
-from processors.judge import Leaves, Reading, Seen
+from processors.judge import Passes, Reading, Seen
 from spine.log import Range
 from spine.metrics import Metrics
-from spine.record import EventRecord
 from spine.settings import ProcessorSettings
 from spine.store import Store, packed
 
@@ -129,13 +128,13 @@ class SeenFilter:
             return found
         return await self._begin(one.partitions)
 
-    async def look_up(self, readings: Sequence[Reading], leaves: Leaves) -> Mapping[bytes, Seen]:
+    async def look_up(self, readings: Sequence[Reading], passes: Passes) -> Mapping[bytes, Seen]:
         """Give every identity of a batch that has landed before. Raises: Unavailable."""
         asked = {reading.identity for reading in readings}
         if self._filter is not None:
             await self._read_on(self._filter)
             asked = set(await asyncio.to_thread(self._filter.doubtful, list(asked)))
-            asked |= {each.identity for each in readings if _would_be_erased(each, leaves)}
+            asked |= {each.identity for each in readings if isinstance(passes(each), str)}
         self._metrics.identities_asked.inc(len(asked))
         return await seen(self._store, asked)
 
@@ -175,11 +174,6 @@ class SeenFilter:
     def _matters(self, partitions: Collection[int]) -> str:
         among = ", ".join(str(each) for each in sorted(partitions))
         return f"(log_id != '{self._log_id}' OR log_partition IN ({among}))"
-
-
-def _would_be_erased(reading: Reading, leaves: Leaves) -> bool:
-    content = reading.content
-    return isinstance(content, EventRecord) and leaves(reading, content) is None
 
 
 async def seen(store: Store, identities: Collection[bytes]) -> Mapping[bytes, Seen]:

@@ -1,4 +1,5 @@
-"""What was withdrawn when an event was received, though its collector did not know yet."""
+"""What may land of a record: nothing of the erased, and of what was withdrawn though the collector
+did not know yet, what it would have kept had it known."""
 
 from collections.abc import Mapping
 
@@ -7,11 +8,50 @@ from processors.replay import Again, Left, without
 from processors.rows import Site
 from spine.control import Control
 from spine.digest import identifier_id
-from spine.record import EventRecord, decode, decode_to_land
+from spine.record import ConsentRecord, EventRecord, decode, decode_to_land
 from spine.withdrawal import NOTHING, Withdrawn
 
 
-def as_withdrawn(
+def passes(control: Control, sites: Mapping[str, Site], reading: Reading) -> Reading | str:
+    """Give what may land of a record, or the code by which nothing may."""
+    content = reading.content
+    if not isinstance(content, EventRecord | ConsentRecord):
+        return reading
+    if is_erased(control, content):
+        return "erased_before"
+    if not control.subjects or isinstance(content, ConsentRecord):
+        return reading
+    left = _as_withdrawn(control, sites, reading, content)
+    return "withdrawn_before" if left is None else left
+
+
+def is_erased(control: Control, record: EventRecord | ConsentRecord) -> bool:
+    """Say whether a record is not later than the erasure of whom it names.
+
+    It holds whenever it is asked, also of what has landed: the mark says up to when whatever
+    carries an identifier is erased."""
+    if not control.marks:
+        return False
+    return _happened_ms(record) <= control.erased_of(subjects_of(record))
+
+
+def _happened_ms(record: EventRecord | ConsentRecord) -> int:
+    if isinstance(record, ConsentRecord):
+        return record.received_ms
+    return min(record.occurred_ms, record.received_ms)
+
+
+def subjects_of(record: EventRecord | ConsentRecord) -> list[bytes]:
+    """Give the digests of the identifiers that a record carries."""
+    if isinstance(record, ConsentRecord):
+        return [bytes.fromhex(record.subject)]
+    subjects = [bytes.fromhex(record.visitor)] if record.visitor else []
+    if record.event.user_id is not None:
+        subjects.append(identifier_id(record.site, "user_id", record.event.user_id))
+    return subjects
+
+
+def _as_withdrawn(
     control: Control, sites: Mapping[str, Site], reading: Reading, record: EventRecord
 ) -> Reading | None:
     """Give what may land of an event: all of it, what its collector would have kept had it known,
@@ -21,8 +61,6 @@ def as_withdrawn(
     the time of its receipt: an earlier event stays what it was, and so does one after a later
     grant. Where the rules are not here, and where an event's very id was made of what has to go,
     nothing of it may land."""
-    if not control.subjects:
-        return reading
     withdrawn = _withdrawn(control, record)
     if withdrawn == NOTHING:
         return reading
@@ -47,11 +85,8 @@ def _rewritten(reading: Reading, left: Again | Left) -> Reading | None:
 
 
 def _withdrawn(control: Control, record: EventRecord) -> Withdrawn:
-    subjects = [bytes.fromhex(record.visitor)] if record.visitor else []
-    if record.event.user_id is not None:
-        subjects.append(identifier_id(record.site, "user_id", record.event.user_id))
     withdrawn = NOTHING
-    for subject in subjects:
+    for subject in subjects_of(record):
         withdrawn = withdrawn.also(control.at(subject, record.received_ms))
     return withdrawn
 

@@ -55,9 +55,11 @@ _TABLE = (
     Code("not_allowed", "refused", 202, "A browser key sent a field that needs a server key."),
     Code("no_consent", "dropped", 202, "The consent rules of the site forbid keeping the event."),
     Code("withdrawn", "dropped", 202, "The visitor or user has withdrawn the consent it needs."),
+    Code("erased", "dropped", 202, "The visitor or user was erased, and the event is from before."),
     Code("bad_request", "request", 400, "The request is not HTTP as it is defined."),
     Code("unreadable_body", "request", 400, "The body is not JSON of one event or a batch."),
     Code("bad_decision", "request", 400, "The consent decision is not one; nothing was changed."),
+    Code("bad_erasure", "request", 400, "The erasure is not one; nobody was erased."),
     Code("unknown_key", "request", 401, "The key is missing, unknown, or a server key in a URL."),
     Code("unknown_token", "request", 401, "The admin listener wants its token as a bearer."),
     Code("origin_not_allowed", "request", 403, "The page's origin is not in the site's list."),
@@ -99,6 +101,7 @@ _TABLE = (
     Code(
         "retention_over", "erased", None, "The days of its class were over: its event was deleted."
     ),
+    Code("erased_before", "erased", None, "The visitor or user was erased at a later time."),
     Code("time_clamped", "flag", None, "The event claimed a time after it was received."),
     Code("currency_filled", "flag", None, "An amount came without a currency; the site's stands."),
     Code(

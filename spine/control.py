@@ -1,4 +1,4 @@
-"""The control log, followed: what has been withdrawn, known in every process.
+"""The control log, followed: what was withdrawn and who was erased, known in every process.
 
 A small log beside the one of events: one value for each subject, the latest of which is kept for
 ever. `EmbeddedControl` and `KafkaControl` hold it; everything else is here, for both.
@@ -20,23 +20,19 @@ Invariants:
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import structlog
 
 from spine.digest import identifier_id, record_digest
+from spine.erasure_key import ErasureKey
 from spine.errors import Misconfigured, Unavailable
 from spine.failpoint import reach
-from spine.withdrawal import (
-    NOTHING,
-    Withdrawal,
-    Withdrawn,
-    decision,
-    decode_withdrawal,
-    encode_withdrawal,
-)
+from spine.mark import NEVER_MS, Mark, Told, decode_told, encode_told
+from spine.marks import Learnt, Marks
+from spine.withdrawal import NOTHING, Withdrawal, Withdrawn, decision
 from spine.withdrawals import Reached, Withdrawals
 
 _POLL_S = 0.25
@@ -74,16 +70,24 @@ class ControlLog(Protocol):
 class Control:
     """The knowledge of one process; `follow` keeps it up to date.
 
-    Shape: with `kept`, a file that belongs to this process alone, it survives the process."""
+    Shape: with `kept`, a file that belongs to this process alone, it survives the process. Without
+    a key marks cannot be read, and the first one ends `follow`."""
 
-    def __init__(self, log: ControlLog, kept: Path | None = None) -> None:
+    def __init__(
+        self, log: ControlLog, key: ErasureKey | None = None, kept: Path | None = None
+    ) -> None:
+        """Recall what was kept. Raises: Misconfigured when its marks are of another key."""
         self._log = log
+        self._key = key
         self._known = Withdrawals(kept)
+        self._marks = Marks()
+        for mark in self._known.marks():
+            self._learn(mark)
         self._position, self._last, _ = self._known.reached
         self._is_ours = not self._position
         self._was_at_end = False
         self._moved = asyncio.Condition()
-        self._said_less: set[str] = set()
+        self._said_less: set[bytes] = set()
         self._is_open = False
         self._waits = False
         self.reached_at = _monotonic(self._known.reached.at_ms)
@@ -112,6 +116,39 @@ class Control:
         """Give what a subject had withdrawn at a time."""
         found = self._known.find(subject)
         return NOTHING if found is None else found.at(at_ms)
+
+    @property
+    def marks(self) -> int:
+        """How often a mark was learnt: while it stays the same, nobody else was erased."""
+        return self._marks.learnt
+
+    def marks_after(self, number: int, limit: int) -> Learnt:
+        """Give some marks that were learnt after one of that number; 0 begins."""
+        return self._marks.after(number, limit)
+
+    def erased_until(self, site: str, anonymous_id: str | None, user_id: str | None) -> int:
+        """Give up to when events of this device or this user are erased, `NEVER_MS` for never."""
+        if not self._marks.learnt:
+            return NEVER_MS
+        named = (("anonymous_id", anonymous_id), ("user_id", user_id))
+        return self.erased_of(
+            identifier_id(site, kind, name) for kind, name in named if name is not None
+        )
+
+    def erased_of(self, subjects: Iterable[bytes]) -> int:
+        """Give up to when whatever carries one of these identifiers is erased, or `NEVER_MS`."""
+        if not self._marks.learnt or self._key is None:
+            return NEVER_MS
+        found = (self._marks.find(self._key.mark(subject)) for subject in subjects)
+        return max((mark.at_ms for mark in found if mark is not None), default=NEVER_MS)
+
+    async def enter_mark(self, mark: Mark) -> None:
+        """Return when a mark is durable and in force here. Raises: Unavailable; then it may be
+        there all the same, and entering it again is safe."""
+        reach("before the mark")
+        await self._append(mark)
+        reach("after the mark")
+        _ = self._marks.learn(mark)
 
     async def enter(
         self, subject: bytes, granted: Collection[str], denied: Collection[str], at_ms: int
@@ -172,6 +209,7 @@ class Control:
         """Let go of the log and of what is known."""
         await self._log.close()
         self._known.close()
+        self._marks.close()
 
     async def _read_on(self) -> None:
         asked_at, asked_ms = time.monotonic(), time.time_ns() // 1_000_000
@@ -182,10 +220,10 @@ class Control:
             self._position = 0
         while self._position < end:
             await self._take(1.0)
-        for subject in list(self._said_less):
-            if known := self._known.find(bytes.fromhex(subject)):
+        for key in list(self._said_less):
+            if known := self._known.find(key) or self._marks.find(key):
                 await self._append(known)
-            self._said_less.discard(subject)
+            self._said_less.discard(key)
         self.reached_at, self._was_at_end = asked_at, True
         await self._tell()
         self._keep(self._position, self._last, asked_ms)
@@ -217,20 +255,33 @@ class Control:
             self._known.reach(Reached(position, last, at_ms))
 
     def _hear(self, value: bytes) -> None:
-        told = decode_withdrawal(value)
+        told = decode_told(value)
         if told is None:  # to go on would be to keep what somebody has withdrawn
             raise Misconfigured("log.url", "the control log is of a newer version: run that")
-        if self._known.learn(told) == told:
-            self._said_less.discard(told.subject)
+        if self._learn(told) == told:
+            self._said_less.discard(told.control_key)
         else:
-            self._said_less.add(told.subject)
+            self._said_less.add(told.control_key)
+
+    def _learn(self, told: Told) -> Told:
+        if isinstance(told, Withdrawal):
+            return self._known.learn(told)
+        if self._key is None or self._key.name != told.key:  # or who was erased would come back
+            raise Misconfigured(
+                "erasure.key_file",
+                f"people were erased under key {told.key}, and this process has"
+                f" {'another one' if self._key else 'none'}: give it the same key",
+            )
+        known = self._marks.learn(told)
+        self._known.keep(known)
+        return known
 
     async def _tell(self) -> None:
         async with self._moved:
             self._moved.notify_all()
 
-    async def _append(self, known: Withdrawal) -> None:
-        await self._log.append(bytes.fromhex(known.subject), encode_withdrawal(known))
+    async def _append(self, told: Told) -> None:
+        await self._log.append(told.control_key, encode_told(told))
 
 
 def _monotonic(at_ms: int) -> float:
@@ -241,9 +292,9 @@ def _monotonic(at_ms: int) -> float:
 
 
 @contextlib.asynccontextmanager
-async def followed(log: ControlLog) -> AsyncIterator[Control]:
+async def followed(log: ControlLog, key: ErasureKey | None = None) -> AsyncIterator[Control]:
     """Give what is known of a control log, read to its end if that is quick, and follow it."""
-    control = Control(log)
+    control = Control(log, key)
     following = asyncio.create_task(control.follow())
     try:
         await control.begin(_CURRENT_WITHIN_S)

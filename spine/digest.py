@@ -8,6 +8,9 @@ imitate another.
 from functools import lru_cache
 from hashlib import blake2b
 
+BLANKED = b"erased:"
+"""Stands on the log in place of a record of somebody who was erased, before its digest."""
+
 _CHANNELS = {"browser": b"\x01", "server": b"\x02"}
 
 
@@ -92,10 +95,17 @@ def body_digest(*parts: bytes) -> bytes:
 
 
 def record_digest(value: bytes) -> bytes:
-    """Recognise a record of the log again.
+    """Recognise a record of the log again, also after it was blanked.
 
     Shape: 16 bytes."""
+    if value.startswith(BLANKED):
+        return value[len(BLANKED) :]
     return blake2b(value, digest_size=16).digest()
+
+
+def blanked(value: bytes) -> bytes:
+    """Give what stands in place of a record from now on: nothing but its digest."""
+    return value if value.startswith(BLANKED) else BLANKED + record_digest(value)
 
 
 def partition_of(key: bytes, partitions: int) -> int:

@@ -3,9 +3,11 @@
 import contextlib
 import os
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
-from spine.errors import Misconfigured
+from spine.digest import blanked
+from spine.errors import Misconfigured, Unavailable
 from spine.log import Bounds
 
 _SCHEMA_VERSION = 2
@@ -28,7 +30,31 @@ def connect(path: Path) -> sqlite3.Connection:
     """Open a connection that waits for a writer."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
     connection.execute("PRAGMA journal_mode = WAL")
+    # What is deleted is overwritten: else a page that nothing uses any more keeps what it held.
+    connection.execute("PRAGMA secure_delete = ON")
     return connection
+
+
+def blank(path: Path, offsets: Sequence[int]) -> bool:
+    """Overwrite these records with their digests, and say whether their bytes are gone from the
+    file and from what SQLite keeps beside it; if not, do it again later. Raises: Unavailable.
+
+    They stay positions of the log: whoever reads them finds them erased."""
+    try:
+        with contextlib.closing(connect(path)) as connection, connection:
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("BEGIN IMMEDIATE")
+            for offset in offsets:
+                row = connection.execute("SELECT value FROM records WHERE id = ?", (offset + 1,))
+                for (value,) in row.fetchall():
+                    connection.execute(
+                        "UPDATE records SET value = ? WHERE id = ?", (blanked(value), offset + 1)
+                    )
+            connection.execute("COMMIT")
+            ((busy, _, _),) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return not busy
+    except sqlite3.Error as error:
+        raise Unavailable(f"the embedded log cannot be written: {error}", 5) from error
 
 
 def prepare(path: Path) -> str:

@@ -116,6 +116,12 @@ async def inspect(topic: KafkaTopic) -> Sequence[str]:
     return risks
 
 
+async def retention_ms(topic: KafkaTopic) -> int:
+    """Give how long a topic keeps what it has; below 0 is for ever. Raises: Unavailable."""
+    async with _asking(topic) as admin:
+        return int((await _read_settings(admin, topic))["retention.ms"])
+
+
 async def members(topic: KafkaTopic, group: str) -> int:
     """Give the number of processes that are in a group of readers now. Raises: Unavailable."""
     async with _asking(topic) as admin:
@@ -185,7 +191,7 @@ async def _create(admin: AIOKafkaAdminClient, topic: KafkaTopic) -> bool:
 
 
 async def _read_settings(admin: AIOKafkaAdminClient, topic: KafkaTopic) -> Mapping[str, str]:
-    wanted = dict.fromkeys([*topic.required, *_SAFE, "max.message.bytes"])
+    wanted = dict.fromkeys([*topic.required, *_SAFE, "max.message.bytes", "retention.ms"])
     resource = ConfigResource(ConfigResourceType.TOPIC, topic.name, configs=wanted)
     settings: dict[str, str] = {}
     for answer in await admin.describe_configs([resource]):

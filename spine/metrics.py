@@ -30,6 +30,7 @@ class Metrics:
             ["site", "status", "code"],
         )
         self._count_consent()
+        self._count_erasures()
         self.append_seconds = self._measured(
             "append_seconds", "Time until the log had the events of a request.", _LATENCY_S
         )
@@ -136,6 +137,13 @@ class Metrics:
         )
         self.withdrawals = self._gauge(
             "withdrawals", "Devices and users who have ever withdrawn something."
+        )
+
+    def _count_erasures(self) -> None:
+        self.erasures_open = self._gauge("erasures_open", "Erasures without a receipt yet.")
+        self.erasures_closed = self._counter("erasures_closed", "Receipts written by this process.")
+        self.oldest_erasure_seconds = self._gauge(
+            "oldest_erasure_seconds", "How long ago the oldest open erasure was asked for."
         )
 
     def _counter(self, name: str, meaning: str, labels: Sequence[str] = ()) -> Counter:

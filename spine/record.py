@@ -12,7 +12,7 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
-from spine.digest import consent_identity, spill_identity, tally_identity
+from spine.digest import BLANKED, consent_identity, spill_identity, tally_identity
 from spine.event import KNOWN_NAMES, Event
 from spine.money import unfit
 
@@ -196,7 +196,8 @@ class ConsentRecord(
 class Unreadable(msgspec.Struct, frozen=True):
     """A value on the log that is no record for this program; its bytes go to `rejects`.
 
-    Shape: `code` is `unreadable_record`, `damaged_record` or `unknown_schema`."""
+    Shape: `code` is `unreadable_record`, `damaged_record` or `unknown_schema`; or `erased_before`,
+    where nothing but a digest is left of it."""
 
     code: str
     detail: str
@@ -277,6 +278,8 @@ def _decoded(value: bytes, decoded: Callable[[bytes], _R]) -> _R | Unreadable:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         if value.startswith(DAMAGED):
             return Unreadable("damaged_record", f"{len(value) - len(DAMAGED)} bytes of a spill")
+        if value.startswith(BLANKED):
+            return Unreadable("erased_before", "")
         known = _SCHEMA.match(value)
         if known and int(known[2]) > 1:
             return Unreadable("unknown_schema", f"{known[1].decode()}.{int(known[2])}")

@@ -201,6 +201,19 @@ class ProcessorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     ] = 20.0
 
 
+class ErasureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How it is remembered who was erased."""
+
+    key: Annotated[
+        Secret,
+        _says("Secret that marks the erased and signs receipts, 32 characters; all processes'."),
+    ] = Secret("")
+    key_file: Annotated[
+        str,
+        _says("File with it instead; empty on one machine: erasure.key in data_dir, made there."),
+    ] = ""
+
+
 class SiteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One shop, app or web site."""
 
@@ -239,6 +252,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     log: LogSettings = LogSettings()
     store: StoreSettings = StoreSettings()
     processors: ProcessorSettings = ProcessorSettings()
+    erasure: ErasureSettings = ErasureSettings()
     sites: dict[str, SiteSettings] = {}
 
 

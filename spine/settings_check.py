@@ -49,6 +49,7 @@ def check(settings: Settings) -> None:
         )
     if settings.store.ca_file and not settings.store.url.startswith("clickhouses://"):
         raise Misconfigured("store.ca_file", "is for a store.url that begins with clickhouses://")
+    _check_erasure(settings)
     _check_sites(settings.sites)
 
 
@@ -105,6 +106,14 @@ def _check_login(log: LogSettings) -> None:
         raise Misconfigured("log.cert_file", "belongs together with log.key_file")
     if (log.ca_file or log.cert_file) and log.security != "tls":
         raise Misconfigured("log.security", 'there are certificates: set it to "tls"')
+
+
+def _check_erasure(settings: Settings) -> None:
+    wanted = settings.erasure
+    if wanted.key and wanted.key_file:
+        raise Misconfigured("erasure.key_file", "erasure.key is set too: keep one of them")
+    if wanted.key and len(wanted.key) < 32:
+        raise Misconfigured("erasure.key", "needs at least 32 characters")
 
 
 def _check_token(section: str, listen: str, token: str) -> None:

@@ -72,6 +72,11 @@ class Withdrawal(
     subject: Digest
     decided: dict[_Purpose, tuple[_Decision, ...]]
 
+    @property
+    def control_key(self) -> bytes:
+        """Under which its last value stays on the control log."""
+        return bytes.fromhex(self.subject)
+
     def join(self, other: "Withdrawal") -> "Withdrawal":
         """Give what both say; of one subject, in whatever order.
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from spine.errors import Unavailable
+from spine.mark import Mark, decode_mark, encode_told
 from spine.surely_not import SurelyNot
 from spine.withdrawal import Withdrawal, decode_withdrawal, encode_withdrawal
 
@@ -28,6 +29,7 @@ _VERSION = 1
 _SLICE = 500
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS known (subject BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS marks (mark BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS reached (
     position INTEGER NOT NULL, last BLOB NOT NULL, at_ms INTEGER NOT NULL, subjects INTEGER NOT NULL
 );
@@ -80,6 +82,21 @@ class Withdrawals:
                 self._strangers.add(subject)
             self.count += 1  # last: who sees a count finds the filter filled
         return known
+
+    def keep(self, mark: Mark) -> None:
+        """Let the mark of an erasure, too, be there at the next start. Raises: Unavailable."""
+        if self._is_kept:
+            with self._asking, _translated():
+                self._db.execute(
+                    "INSERT OR REPLACE INTO marks VALUES (?, ?)",
+                    (mark.control_key, encode_told(mark)),
+                )
+
+    def marks(self) -> list[Mark]:
+        """Give the marks that were kept."""
+        with self._asking:
+            rows = self._db.execute("SELECT value FROM marks").fetchall()
+        return [decode_mark(value) for (value,) in rows]
 
     @contextlib.contextmanager
     def page(self) -> Iterator[None]:
@@ -183,7 +200,7 @@ def _opened(path: Path) -> sqlite3.Connection | None:
             db.close()
             return None
         db.executescript(_SCHEMA)
-        for table in ("known", "reached"):
+        for table in ("known", "marks", "reached"):
             db.execute(f"SELECT * FROM {table} LIMIT 1").fetchone()
     except sqlite3.DatabaseError:
         db.close()

@@ -14,13 +14,16 @@ from spine.control import Control, ControlLog
 from spine.digest import identifier_id
 from spine.embedded_control import EmbeddedControl
 from spine.embedded_file import prepare
+from spine.erasure_key import ErasureKey
 from spine.errors import Misconfigured, Unavailable
 from spine.kafka_control import KafkaControl
 from spine.kafka_topic import KafkaTopic, inspect, provide
+from spine.mark import NEVER_MS, Mark, encode_told
 from spine.withdrawal import EVERYTHING, NOTHING, Withdrawal, decision, encode_withdrawal
 from tests.kafka_broker import Broker, fresh_topic
 from tests.kafka_logs import DEADLINE_MS, admin
 
+KEY = ErasureKey(b"a secret of more than thirty-two characters")
 Opened = Callable[[], ControlLog]
 
 
@@ -36,8 +39,8 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Opened:
 
 
 @asynccontextmanager
-async def following(log: ControlLog) -> AsyncIterator[Control]:
-    control = Control(log)
+async def following(log: ControlLog, key: ErasureKey | None = None) -> AsyncIterator[Control]:
+    control = Control(log, key)
     task = asyncio.create_task(control.follow())
     try:
         await control.begin(10)
@@ -182,6 +185,53 @@ async def test_a_value_of_a_newer_version_stops_who_reads_it(make: Opened) -> No
     await log.close()
     control = Control(make())
     with pytest.raises(Misconfigured, match="newer version"):
+        async with asyncio.timeout(10):
+            await control.follow()
+    await control.close()
+
+
+def mark(name: str, at_ms: int, erasure: str = "ab") -> Mark:
+    return Mark(KEY.mark(subject(name)).hex(), at_ms, erasure * 8, "shop", KEY.name)
+
+
+async def test_a_mark_is_known_at_once_here_soon_elsewhere_and_after_a_start(make: Opened) -> None:
+    async with following(make(), KEY) as one, following(make(), KEY) as other:
+        assert one.erased_until("shop", "d1", None) == NEVER_MS
+        await withdraw(one, "d1", 4)
+        await one.enter_mark(mark("d1", 5))
+        assert one.erased_until("shop", "d1", "u1") == 5
+        assert one.erased_until("other", "d1", None) == NEVER_MS
+        assert one.erased_until("shop", "d2", "d1") == NEVER_MS
+        await other.current()
+        assert other.erased_until("shop", "d1", None) == 5
+        assert other.of("shop", "d1", None).denies("analytics"), "the other log's values stay"
+        await other.enter_mark(mark("d1", 9, "cd"))
+        await until(lambda: one.erased_until("shop", "d1", None) == 9)
+        assert one.marks_after(0, 10).marks == [mark("d1", 9, "cd")]
+    async with following(make(), KEY) as again:
+        assert again.erased_until("shop", "d1", None) == 9
+        assert again.subjects == 1
+
+
+async def test_an_older_mark_that_comes_later_is_replaced_again(make: Opened) -> None:
+    late = make()
+    async with following(make(), KEY) as one:
+        await late.open()
+        await one.enter_mark(mark("d1", 9))
+        await late.append(mark("d1", 5).control_key, encode_told(mark("d1", 5)))
+        await until_last(late, encode_told(mark("d1", 9)))
+        assert one.erased_until("shop", "d1", None) == 9
+    await late.close()
+
+
+@pytest.mark.parametrize("key", [None, ErasureKey(b"another secret of thirty-two characters")])
+async def test_who_cannot_read_a_mark_stops(make: Opened, key: ErasureKey | None) -> None:
+    log = make()
+    await log.open()
+    await log.append(mark("d1", 5).control_key, encode_told(mark("d1", 5)))
+    await log.close()
+    control = Control(make(), key)
+    with pytest.raises(Misconfigured, match=r"erasure\.key_file: .*give it the same key"):
         async with asyncio.timeout(10):
             await control.follow()
     await control.close()

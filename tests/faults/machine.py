@@ -42,6 +42,8 @@ RETAINING = {
     "before the fates of what is over", "before rows go", "after rows went",
 }  # fmt: skip
 """Reached where something is over: `test_retention_runs.py` gets there."""
+ERASURES = {point for point in FAIL_POINTS if "mark" in point or "erasure" in point}
+"""Reached while somebody is erased: `test_erasures.py` gets there."""
 _COLLECTING = _KAFKA_ONLY | _TALLIES | {"before the answer"}
 
 
@@ -56,7 +58,7 @@ class Fault(NamedTuple):
 
 def points(mode: str) -> list[str]:
     """Give the fail points that processes of a mode get to, whatever the weather."""
-    left_out = _COMMANDS | _WHILE_KAFKA_IS_AWAY | DECISIONS | RETAINING
+    left_out = _COMMANDS | _WHILE_KAFKA_IS_AWAY | DECISIONS | RETAINING | ERASURES
     left_out |= _KAFKA_ONLY if mode == "embedded" else _EMBEDDED_ONLY
     return [point for point in FAIL_POINTS if point not in left_out]
 

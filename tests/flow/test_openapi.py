@@ -101,6 +101,7 @@ def modes_of(operation: Any) -> tuple[GenerationMode, ...]:
 
 def test_every_path_is_described() -> None:
     assert sorted(OPERATIONS) == [
+        "GET /erasures/{erasure}",
         "GET /events/{event_id}",
         "GET /healthz",
         "GET /ledger",
@@ -110,6 +111,7 @@ def test_every_path_is_described() -> None:
         "GET /v1/pixel.gif",
         "OPTIONS /v1/consent",
         "OPTIONS /v1/events",
+        "POST /erasures",
         "POST /v1/consent",
         "POST /v1/events",
     ]

@@ -148,7 +148,7 @@ async def test_rejected_records_land_once_when_an_older_processor_is_mended(
     assert len(after) == len(before) + 5
     numbers = shown(house)
     again = house.run("replay", check=False)
-    assert f"0 appended, 5 landed already, 1 dropped by the consent rules, {len(POISON)} left" in (
+    assert f"0 appended, 5 landed already, 1 dropped by consent or erasure, {len(POISON)} left" in (
         again.stdout
     )
     assert (again.returncode, "unreadable_record: 4" in again.stdout) == (1, True)

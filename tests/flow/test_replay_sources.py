@@ -111,7 +111,7 @@ async def test_what_retention_drops_while_a_range_is_read_is_told(
     batch = Batch(await log.read(0, 0, 500), [Range(0, 0, 500)])
     await ledger.enter(store, log.log_id, batch, await ledger.next_token(store))
     records = await on_the_log(store, log, log.log_id, Range(0, 0, 450))
-    replaying = Replaying(store, log, {}, only_tell=False)
+    replaying = Replaying(store, log, {}, lambda _: False, only_tell=False)
     offsets: list[int] = []
     async for page in records.pages:
         await replaying.page(page)

@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Sequence
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.judge import NOBODY, Leaves, Seen, judge, read
+from processors.judge import NOBODY, Passes, Reading, Seen, judge, read
 from spine.log import Record
 from spine.record import EventRecord, TallyRecord, Unreadable, encode
 from tests.flow.happenings import Happening, record
@@ -32,8 +33,13 @@ def on_a_log(found: Sequence[bytes], first: int = 0) -> list[Record]:
     return [Record(0, first + number, value, 7) for number, value in enumerate(found)]
 
 
-def without(forbidden: set[str]) -> Leaves:
-    return lambda reading, event: None if event.event_id in forbidden else reading
+def without(forbidden: set[str], code: str) -> Passes:
+    def passes(reading: Reading) -> Reading | str:
+        content = reading.content
+        is_forbidden = isinstance(content, EventRecord) and content.event_id in forbidden
+        return code if is_forbidden else reading
+
+    return passes
 
 
 logs = st.lists(values, max_size=20).map(on_a_log)
@@ -43,9 +49,9 @@ logs = st.lists(values, max_size=20).map(on_a_log)
 def test_what_is_forbidden_is_erased_and_stands_in_nobodys_way(
     batch: list[Record], forbidden: set[str]
 ) -> None:
-    """Only what has not landed: the fate of what has is known."""
+    """Only what has not landed: the fate of what has is known, unless its person was erased."""
     readings = read(batch)
-    verdict = judge("log", readings, {}, without(forbidden))
+    verdict = judge("log", readings, {}, without(forbidden, "withdrawn_before"))
     kept = [
         reading.record
         for reading in readings
@@ -61,8 +67,12 @@ def test_what_is_forbidden_is_erased_and_stands_in_nobodys_way(
         for reading in reversed(readings)
         if isinstance(reading.content, EventRecord)
     }
-    again = judge("log", readings, landed, without(forbidden))
+    again = judge("log", readings, landed, without(forbidden, "withdrawn_before"))
     assert not [fate for fate in again.fates if fate.fate == "erased"]
+    again = judge("log", readings, landed, without(forbidden, "erased_before"))
+    assert [fate for fate in again.fates if fate.fate == "erased"] == [
+        msgspec.structs.replace(one, code="erased_before") for one in erased
+    ]
 
 
 @given(logs)

@@ -49,7 +49,7 @@ class PlainLog:
 
 @asynccontextmanager
 async def following(log: PlainLog, kept: Path) -> AsyncIterator[Control]:
-    control = Control(log, kept)
+    control = Control(log, kept=kept)
     task = asyncio.create_task(control.follow())
     try:
         await control.begin(0.5)
@@ -168,7 +168,7 @@ async def test_an_instant_that_lies_ahead_is_none(tmp_path: Path) -> None:
     known = Withdrawals(kept)
     known.reach(Reached(1, b"x", time.time_ns() // 1_000_000 + 3_600_000))
     known.close()
-    control = Control(PlainLog(), kept)
+    control = Control(PlainLog(), kept=kept)
     assert control.age_s == float("inf")
     await control.close()
 

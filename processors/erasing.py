@@ -1,0 +1,290 @@
+"""Take out of the store whatever carries an erased identifier, up to its mark.
+
+Invariants:
+
+1. Doing it again, at any time and by several at once, ends in the same rows.
+2. Events go last of all: who begins anew after a kill finds by them what is still to be done.
+3. No statement that the store keeps names a digest of a person: those stand in the table `erasing`,
+   which is in memory.
+4. What was derived is derived again from the facts that are left; what has none left goes whole.
+"""
+
+import secrets
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from processors.judge import NOBODY
+from processors.keys import KINDS, KeySet
+from processors.person import carries
+from processors.rebuild import rederive
+from processors.remains import Position, keep_decisions, rejects_about
+from spine.erasure_key import ErasureKey
+from spine.failpoint import reach
+from spine.store import Store, packed
+
+Blank = Callable[[Sequence[int]], Awaitable[None]]
+"""Overwrites these offsets of the embedded log; nothing there is of Kafka's."""
+
+QUIET = "log_queries = 0"
+_CHUNK = 2_000
+_DAYS, _ORDERS, _PERSONS = KINDS
+
+TABLES = (
+    "events", "visitor_facts", "lead_facts", "identity_edges", "visitor_days", "orders", "persons",
+    "consent_log", "rejects",
+)  # fmt: skip
+"""The tables that rows are taken out of."""
+
+_PLAIN = ("visitor_facts", "order_facts")  # these do not collapse
+
+_FOUND = """
+SELECT s.subject, toUnixTimestamp64Milli(max(m.erased_until)), argMax(m.erasure, m.erased_until)
+FROM (
+    SELECT subject, min(at) AS first_at FROM (
+        SELECT visitor_id AS subject, min(occurred_at) AS at FROM events GROUP BY subject
+        UNION ALL SELECT user_key, min(occurred_at) FROM events GROUP BY user_key
+        UNION ALL SELECT visitor_id, min(occurred_at) FROM visitor_facts GROUP BY visitor_id
+        UNION ALL SELECT visitor_id, min(occurred_at) FROM order_facts GROUP BY visitor_id
+        UNION ALL SELECT visitor_id, min(occurred_at) FROM lead_facts GROUP BY visitor_id
+        UNION ALL SELECT anonymous_key, min(occurred_at) FROM identity_edges GROUP BY anonymous_key
+        UNION ALL SELECT user_key, min(occurred_at) FROM identity_edges GROUP BY user_key
+        UNION ALL SELECT subject, min(received_at) FROM consent_log GROUP BY subject
+        UNION ALL SELECT visitor_id, toDateTime64(min(day), 3, 'UTC') FROM visitor_days
+            GROUP BY visitor_id
+        UNION ALL SELECT visitor_id, min(first_reported_at) FROM orders GROUP BY visitor_id
+        UNION ALL SELECT visitor_id, toDateTime64(0, 3, 'UTC') FROM persons
+            WHERE visitor_id NOT IN (SELECT anonymous_key FROM identity_edges)
+    ) WHERE subject != toFixedString('', 16) GROUP BY subject
+) AS s
+INNER JOIN (SELECT mark, erased_until, erasure FROM erasure_marks FINAL) AS m
+ON toFixedString(substring(SHA256(concat(
+    unhex({outer:String}), SHA256(concat(unhex({inner:String}), s.subject))
+)), 1, 16), 16) = m.mark
+WHERE s.first_at <= m.erased_until
+GROUP BY s.subject
+SETTINGS log_queries = 0
+"""
+
+
+class Erased(NamedTuple):
+    """Up to when an identifier is erased, and by which erasure; '' where that is not known."""
+
+    until_ms: int
+    by: str
+
+
+class Doomed(NamedTuple):
+    """What is to go, as it stands in `events`.
+
+    Shape: `visitors` are the visitors of these events, a friend's device among them."""
+
+    identities: set[bytes]
+    visitors: set[bytes]
+    identifiers: set[str]
+
+
+async def found(store: Store, key: ErasureKey) -> Mapping[bytes, Erased]:
+    """Give the identifiers of which the store has something that is not later than their mark.
+
+    Reads all visitors there are. Raises: Unavailable."""
+    inner, outer = key.pads
+    rows = await store.select(_FOUND, {"inner": inner, "outer": outer})
+    return {bytes(subject): Erased(int(until_ms), str(by)) for subject, until_ms, by in rows}
+
+
+class Place(NamedTuple):
+    """Where an erasure takes place, and with what.
+
+    Shape: `blank` is for the embedded log only."""
+
+    store: Store
+    log_id: str
+    key: ErasureKey
+    blank: Blank | None
+
+
+async def erase(place: Place, subjects: Mapping[bytes, Erased]) -> None:
+    """Take these identifiers out, each up to its time. Raises: Unavailable; then do it again."""
+    named = sorted(subjects)
+    for at in range(0, len(named), _CHUNK):
+        await _erase(place, {subject: subjects[subject] for subject in named[at : at + _CHUNK]})
+
+
+async def _erase(place: Place, erased: Mapping[bytes, Erased]) -> None:
+    store, log_id, key, blank = place
+    subjects = {subject: one.until_ms for subject, one in erased.items()}
+    doomed = await doomed_of(store, subjects)
+    visitors = {*doomed.visitors, *subjects}
+    orders = await _orders(store, doomed.identities, subjects)
+    rejected = await rejects_about(store, doomed.identifiers, max(subjects.values()))
+    decisions = await keep_decisions(store, key, subjects)
+    run = secrets.token_hex(8)
+    staged = {"event": doomed.identities | decisions, "visitor": visitors, "order": orders}
+    await _stage(store, run, {**staged, "decision": decisions})
+    await _count(store, run, rejected, {one.by for one in erased.values()})
+    if blank is not None:
+        await _blank(store, log_id, run, rejected, blank)
+    reach("inside the erasure of fates")
+    await _rewrite_fates(store, run, rejected)
+    if rejected:
+        await _delete(store, "rejects", f"(log_id, log_partition, log_offset) IN {_in(rejected)}")
+    await _take_facts(store, run)
+    reach("inside the erasure of facts")
+    await _delete(store, "consent_log", f"identity IN {_of(run, 'decision')}")
+    await _derive_again(store, run, visitors, orders)
+    reach("inside the erasure of events")
+    await _delete(store, "events", f"identity IN {_of(run, 'event')}")
+    await store.command(f"ALTER TABLE erasing DELETE WHERE run = '{run}'")
+
+
+async def doomed_of(store: Store, subjects: Mapping[bytes, int]) -> Doomed:
+    """Look up which events carry these identifiers and are not later than their marks."""
+    rows = await store.select_after_write(
+        "SELECT identity, visitor_id, user_key, toUnixTimestamp64Milli(occurred_at), anonymous_id,"
+        f" user_id FROM events WHERE {carries(subjects)} SETTINGS {QUIET}"
+    )
+    doomed = Doomed(set(), set(), set())
+    for identity, visitor, user, at_ms, anonymous_id, user_id in rows:
+        until_ms = max(subjects.get(bytes(one), -1) for one in (visitor, user))
+        if at_ms > until_ms:
+            continue
+        doomed.identities.add(bytes(identity))
+        doomed.visitors.add(bytes(visitor))
+        if anonymous_id is not None and bytes(visitor) in subjects:
+            doomed.identifiers.add(anonymous_id)
+        if user_id is not None and bytes(user) in subjects:
+            doomed.identifiers.add(user_id)
+    doomed.visitors.discard(NOBODY)
+    return doomed
+
+
+async def _orders(
+    store: Store, identities: Iterable[bytes], subjects: Mapping[bytes, int]
+) -> set[bytes]:
+    rows = await store.select_after_write(
+        f"SELECT DISTINCT order_key FROM order_facts WHERE identity IN {packed(identities)}"
+        f" UNION DISTINCT SELECT order_key FROM orders WHERE visitor_id IN {packed(subjects)}"
+        f" SETTINGS {QUIET}"
+    )
+    return {bytes(key) for (key,) in rows}
+
+
+async def _stage(store: Store, run: str, staged: Mapping[str, set[bytes]]) -> None:
+    rows = [(kind, digest) for kind, digests in staged.items() for digest in sorted(digests)]
+    await store.insert(
+        "erasing",
+        {
+            "run": [run] * len(rows),
+            "kind": [kind for kind, _ in rows],
+            "digest": [digest for _, digest in rows],
+        },
+    )
+
+
+def _of(run: str, kind: str) -> str:
+    return f"(SELECT digest FROM erasing WHERE run = '{run}' AND kind = '{kind}')"
+
+
+def _in(positions: Sequence[Position]) -> str:
+    return "(" + ", ".join(f"('{log}', {one}, {at})" for log, one, at in positions) + ")"
+
+
+def _lead(run: str) -> str:
+    """Write the condition that a lead is one of these events: its identity is made of its key."""
+    identity = "concat(substring(event_key, 1, 15), char(CAST(channel, 'Int8')))"
+    return f"toFixedString({identity}, 16) IN {_of(run, 'event')}"
+
+
+async def _count(
+    store: Store, run: str, rejected: Sequence[Position], erasures: Collection[str]
+) -> None:
+    """Note how many rows there are before they go."""
+    event, visitor, order = (_of(run, kind) for kind in ("event", "visitor", "order"))
+    wanted = {
+        "events": f"identity IN {event}",
+        "visitor_facts": f"identity IN {event}",
+        "order_facts": f"identity IN {event}",
+        "lead_facts": _lead(run),
+        "identity_edges": f"identity IN {event}",
+        "visitor_days": f"visitor_id IN {visitor} AND notEmpty(sessions_of_day)",
+        "orders": f"order_key IN {order}",
+        "persons": f"visitor_id IN {visitor} AND notEmpty(intervals)",
+        "consent_log": f"subject IN {visitor}",
+        "fates": f"identity IN {event}",
+    }
+    sums = ", ".join(
+        f"(SELECT count() FROM {table}{'' if table in _PLAIN else ' FINAL'} WHERE {where})"
+        for table, where in wanted.items()
+    )
+    (row,) = await store.select_after_write(f"SELECT {sums} SETTINGS {QUIET}")
+    counts = {**dict(zip(wanted, map(int, row), strict=True)), "rejects": len(rejected)}
+    rows = [(one, *count) for one in sorted(erasures) if one for count in counts.items()]
+    if not rows:
+        return
+    names = ("erasure", "table_name", "found")
+    await store.insert(
+        "erasure_counts", dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+    )
+
+
+async def _blank(
+    store: Store, log_id: str, run: str, rejected: Sequence[Position], blank: Blank
+) -> None:
+    """Before the fates: they say where on the log the copies stand."""
+    rows = await store.select_after_write(
+        f"SELECT DISTINCT log_offset FROM fates WHERE log_id = '{log_id}'"
+        f" AND identity IN {_of(run, 'event')} SETTINGS {QUIET}"
+    )
+    offsets = {int(offset) for (offset,) in rows}
+    offsets |= {offset for log, _, offset in rejected if log == log_id}
+    reach("inside the erasure of the log")
+    if offsets:
+        await blank(sorted(offsets))
+
+
+async def _rewrite_fates(store: Store, run: str, rejected: Sequence[Position]) -> None:
+    of_rejects = f" OR (log_id, log_partition, log_offset) IN {_in(rejected)}" if rejected else ""
+    await store.command(
+        "INSERT INTO fates (log_id, log_partition, log_offset, site, received_at, appended_at,"
+        " identity, fate, code) SELECT log_id, log_partition, log_offset, site, received_at,"
+        " appended_at, toFixedString('', 16), 'erased', 'erased_before' FROM fates FINAL"
+        f" WHERE identity IN {_of(run, 'event')}{of_rejects} SETTINGS {QUIET}"
+    )
+
+
+async def _take_facts(store: Store, run: str) -> None:
+    event = _of(run, "event")
+    # What is left of an order: amounts, currency, times and its number, and nobody's.
+    await store.command(
+        "ALTER TABLE order_facts UPDATE visitor_id = toFixedString('', 16)"
+        f" WHERE identity IN {event} SETTINGS mutations_sync = 2, {QUIET}"
+    )
+    for table in ("visitor_facts", "identity_edges"):
+        await _delete(store, table, f"identity IN {event}")
+    await _delete(store, "lead_facts", _lead(run))
+
+
+async def _derive_again(store: Store, run: str, visitors: set[bytes], orders: set[bytes]) -> None:
+    for kind, keys, staged, gone in (
+        (_DAYS, visitors, "visitor", "empty(sessions_of_day)"),
+        (_ORDERS, orders, "order", "status = ''"),
+        (_PERSONS, visitors, "visitor", "empty(intervals)"),
+    ):
+        if keys:
+            token = await rederive(store, KeySet(kind, frozenset(keys)))
+            where = f"{kind.key} IN {_of(run, staged)} AND (version < {token} OR {gone})"
+            await _delete(store, kind.table, where)
+
+
+async def _delete(store: Store, table: str, where: str) -> None:
+    await store.command(f"DELETE FROM {table} WHERE {where} SETTINGS {QUIET}")
+
+
+async def purge(store: Store) -> None:
+    """Write the parts anew that rows were taken out of; the store removes the old ones itself.
+
+    Raises: Unavailable."""
+    for table in TABLES:
+        await store.command(
+            f"ALTER TABLE {table} APPLY DELETED MASK SETTINGS mutations_sync = 2, {QUIET}"
+        )
