@@ -30,6 +30,7 @@ from beleg.open_log import (
     open_log,
     own_log_id,
 )
+from beleg.renewal import renew
 from beleg.retention import retain_for_ever
 from beleg.seat import Seat, spill_directories, until_let_go
 from collector.app import Collector
@@ -41,7 +42,6 @@ from collector.tally import Tallies, flush_for_ever
 from processors import logs
 from processors.erasing import Place
 from processors.loop import Processor
-from processors.rebuild import is_due, rebuild
 from processors.sites import enter_sites, sites_of
 from spine.control import Control
 from spine.embedded_log import EmbeddedLog
@@ -241,7 +241,7 @@ class House:
         processing = self._start(process())
         beside = [
             self._start(measure(log, log_id, store, settings.log.group, self._metrics)),
-            self._start(self._renew(store, processor.turn)),
+            self._start(renew(store, processor.turn)),
             self._start(retain_for_ever(store, settings.sites, processor.turn, self._metrics)),
         ]
         if store.path is not None and settings.store.listen:
@@ -277,29 +277,6 @@ class House:
         endpoint = await serve(path, store.listen, limits, tokens=tokens)
         self._stack.push_async_callback(endpoint.close)
         self.addresses["store"] = endpoint.address
-
-    async def _renew(self, store: Store, turn: asyncio.Lock) -> None:
-        """Derive again what an older program derived, between batches; stopped, it begins anew."""
-        while True:
-            try:
-                if not await is_due(store):
-                    return
-                if store.path is None:
-                    _logger.warning("derived rows are older", remedy="run `beleg rebuild`")
-                    return
-                await self._renew_all(store, turn)
-            except Unavailable as trouble:
-                _logger.warning("rebuild waits", why=trouble.what)
-                await asyncio.sleep(trouble.retry_after_s)
-
-    async def _renew_all(self, store: Store, turn: asyncio.Lock) -> None:
-        steps = rebuild(store)
-        while True:
-            async with turn:
-                step = await anext(steps, None)
-            if step is None:
-                return
-            _logger.info("rebuild", table=step.table, done=step.done, total=step.total)
 
     async def _drain(self) -> int:
         self.admin.draining = True
