@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from spine.control import ControlLog
+from spine.control_log import ControlLog
 from spine.embedded_control import EmbeddedControl
 from spine.embedded_log import EmbeddedLog
 from spine.erasure_key import ErasureKey, key_of

@@ -20,12 +20,12 @@ Invariants:
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable
 from pathlib import Path
-from typing import NamedTuple, Protocol
 
 import structlog
 
+from spine.control_log import ControlLog
 from spine.digest import identifier_id, record_digest
 from spine.erasure_key import ErasureKey
 from spine.errors import Misconfigured, Unavailable
@@ -39,32 +39,6 @@ _POLL_S = 0.25
 _AGAIN_AFTER_S = 0.2
 _CURRENT_WITHIN_S = 2.0
 _logger = structlog.get_logger()
-
-
-class Page(NamedTuple):
-    """Values of the control log in order, and the position behind them."""
-
-    values: Sequence[bytes]
-    position: int
-
-
-class ControlLog(Protocol):
-    """Where withdrawals are durable: the last value of each key, in the order they were written."""
-
-    async def open(self) -> None:
-        """Return once it can be used. Raises: Unavailable (try again), Misconfigured."""
-
-    async def append(self, key: bytes, value: bytes) -> None:
-        """Return once the value is durable; it replaces those of its key. Raises: Unavailable."""
-
-    async def end(self) -> int:
-        """Give the position behind all that is durable. Raises: Unavailable."""
-
-    async def read(self, position: int, wait_s: float) -> Page:
-        """Give some values from a position on; waits up to so long for one. Raises: Unavailable."""
-
-    async def close(self) -> None:
-        """Let go of everything, within a bounded time."""
 
 
 class Control:

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from spine.control import Page
+from spine.control_log import Page
 from spine.embedded_file import connect
 from spine.errors import Unavailable
 from spine.failpoint import reach

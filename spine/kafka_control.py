@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
-from spine.control import Page
+from spine.control_log import Page
 from spine.errors import Unavailable
 from spine.kafka_append import KafkaAppender
 from spine.kafka_consumer import start_consumer, stop_consumer

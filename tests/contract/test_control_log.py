@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from aiokafka.admin import NewTopic
 
-from spine.control import Control, ControlLog
+from spine.control import Control
+from spine.control_log import ControlLog
 from spine.digest import identifier_id
 from spine.embedded_control import EmbeddedControl
 from spine.embedded_file import prepare

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from spine.control import Control, Page
+from spine.control import Control
+from spine.control_log import Page
 from spine.digest import identifier_id
 from spine.errors import Unavailable
 from spine.withdrawal import EVERYTHING, NOTHING, Withdrawal, decision, encode_withdrawal
