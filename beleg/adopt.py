@@ -6,7 +6,7 @@ from importlib.metadata import version
 import click
 
 from beleg.commands import Say, opened_log, table
-from beleg.open_log import control_log, kafka_topic, own_log_id
+from beleg.open_log import control_log, erasure_key, kafka_topic, own_log_id
 from beleg.owned import owned_store
 from processors import adopt as adoption
 from processors.loop import Processor
@@ -80,7 +80,7 @@ async def _read_pending(settings: Settings, store: Store, log: Log, planned: ado
     metrics = Metrics(version("beleg"))
     known = planned.known
     sites = sites_of(settings.sites)
-    async with followed(control_log(settings)) as control:
+    async with followed(control_log(settings), erasure_key(settings)) as control:
         processor = Processor(log, known.log_id, store, sites, control, metrics).bound(
             settings.processors.seen_filter_bytes
         )

@@ -17,7 +17,7 @@ from processors.judge import NOBODY
 from processors.keys import KINDS, KeySet
 from processors.person import carries
 from processors.rebuild import rederive
-from processors.remains import Position, keep_decisions, rejects_about
+from processors.remains import Position, keep_decisions, proofs_of, rejects_about
 from spine.erasure_key import ErasureKey
 from spine.failpoint import reach
 from spine.store import Store, packed
@@ -31,7 +31,7 @@ _DAYS, _ORDERS, _PERSONS = KINDS
 
 TABLES = (
     "events", "visitor_facts", "lead_facts", "identity_edges", "visitor_days", "orders", "persons",
-    "consent_log", "rejects",
+    "consent_log", "consent_proofs", "rejects",
 )  # fmt: skip
 """The tables that rows are taken out of."""
 
@@ -49,6 +49,7 @@ FROM (
         UNION ALL SELECT anonymous_key, min(occurred_at) FROM identity_edges GROUP BY anonymous_key
         UNION ALL SELECT user_key, min(occurred_at) FROM identity_edges GROUP BY user_key
         UNION ALL SELECT subject, min(received_at) FROM consent_log GROUP BY subject
+        UNION ALL SELECT subject, min(received_at) FROM consent_proofs GROUP BY subject
         UNION ALL SELECT visitor_id, toDateTime64(min(day), 3, 'UTC') FROM visitor_days
             GROUP BY visitor_id
         UNION ALL SELECT visitor_id, min(first_reported_at) FROM orders GROUP BY visitor_id
@@ -118,9 +119,10 @@ async def _erase(place: Place, erased: Mapping[bytes, Erased]) -> None:
     orders = await _orders(store, doomed.identities, subjects)
     rejected = await rejects_about(store, doomed.identifiers, max(subjects.values()))
     decisions = await keep_decisions(store, key, subjects)
+    proofs = await proofs_of(store, subjects)
     run = secrets.token_hex(8)
     staged = {"event": doomed.identities | decisions, "visitor": visitors, "order": orders}
-    await _stage(store, run, {**staged, "decision": decisions})
+    await _stage(store, run, {**staged, "decision": decisions, "proof": proofs})
     await _count(store, run, rejected, {one.by for one in erased.values()})
     if blank is not None:
         await _blank(store, log_id, run, rejected, blank)
@@ -131,6 +133,7 @@ async def _erase(place: Place, erased: Mapping[bytes, Erased]) -> None:
     await _take_facts(store, run)
     reach("inside the erasure of facts")
     await _delete(store, "consent_log", f"identity IN {_of(run, 'decision')}")
+    await _delete(store, "consent_proofs", f"identity IN {_of(run, 'proof')}")
     await _derive_again(store, run, visitors, orders)
     reach("inside the erasure of events")
     await _delete(store, "events", f"identity IN {_of(run, 'event')}")
@@ -210,6 +213,7 @@ async def _count(
         "orders": f"order_key IN {order}",
         "persons": f"visitor_id IN {visitor} AND notEmpty(intervals)",
         "consent_log": f"subject IN {visitor}",
+        "consent_proofs": f"identity IN {_of(run, 'proof')}",
         "fates": f"identity IN {event}",
     }
     sums = ", ".join(

@@ -41,6 +41,20 @@ async def keep_decisions(
     return before
 
 
+async def proofs_of(store: Store, subjects: Mapping[bytes, int]) -> set[bytes]:
+    """Give the identities of those proofs of consent that events left behind which are to go, like
+    the events would. Raises: Unavailable."""
+    rows = await store.select_after_write(
+        "SELECT subject, identity, toUnixTimestamp64Milli(received_at) FROM consent_proofs"
+        f" WHERE subject IN {packed(subjects)} SETTINGS log_queries = 0"
+    )
+    return {
+        bytes(identity)
+        for subject, identity, received_ms in rows
+        if int(received_ms) <= subjects[bytes(subject)]
+    }
+
+
 async def rejects_about(
     store: Store, identifiers: Collection[str], until_ms: int
 ) -> Sequence[Position]:

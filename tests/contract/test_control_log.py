@@ -1,7 +1,6 @@
 """What every control log does, whichever is behind it (`spine/control.py`)."""
 
 import asyncio
-import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -285,27 +284,3 @@ async def test_what_was_withdrawn_stays_known_while_all_threads_of_a_process_are
         for task in busy:
             task.cancel()
         assert oldest_s < 2
-
-
-async def test_an_embedded_value_replaces_the_one_before(tmp_path: Path) -> None:
-    path = tmp_path / "log.sqlite"
-    prepare(path)
-    async with following(EmbeddedControl(path)) as control:
-        for at_ms in range(1, 30):
-            await withdraw(control, "d1", at_ms)
-    with sqlite3.connect(path) as connection:
-        assert connection.execute("SELECT count(), max(id) FROM control").fetchall() == [(1, 29)]
-    connection.close()
-
-
-def test_a_file_of_the_version_before_gets_its_table(tmp_path: Path) -> None:
-    path = tmp_path / "log.sqlite"
-    log_id = prepare(path)
-    with sqlite3.connect(path) as connection:
-        connection.executescript("DROP TABLE control; PRAGMA user_version = 1;")
-    connection.close()
-    assert prepare(path) == log_id
-    with sqlite3.connect(path) as connection:
-        assert connection.execute("SELECT count() FROM control").fetchone() == (0,)
-        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
-    connection.close()

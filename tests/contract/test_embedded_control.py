@@ -1,0 +1,32 @@
+"""What only the control log in the embedded log's file does."""
+
+import sqlite3
+from pathlib import Path
+
+from spine.embedded_control import EmbeddedControl
+from spine.embedded_file import prepare
+from tests.contract.test_control_log import following, withdraw
+
+
+async def test_an_embedded_value_replaces_the_one_before(tmp_path: Path) -> None:
+    path = tmp_path / "log.sqlite"
+    prepare(path)
+    async with following(EmbeddedControl(path)) as control:
+        for at_ms in range(1, 30):
+            await withdraw(control, "d1", at_ms)
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT count(), max(id) FROM control").fetchall() == [(1, 29)]
+    connection.close()
+
+
+def test_a_file_of_the_version_before_gets_its_table(tmp_path: Path) -> None:
+    path = tmp_path / "log.sqlite"
+    log_id = prepare(path)
+    with sqlite3.connect(path) as connection:
+        connection.executescript("DROP TABLE control; PRAGMA user_version = 1;")
+    connection.close()
+    assert prepare(path) == log_id
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT count() FROM control").fetchone() == (0,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    connection.close()
