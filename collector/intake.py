@@ -205,7 +205,11 @@ class Intake:
         if not admission.admitted:
             return self._fared(waiting)
         self.pressure.bytes += admission.size_bytes
-        self._log.put(admission.admitted, partial(self._settled, waiting))
+        try:
+            self._log.put(admission.admitted, partial(self._settled, waiting))
+        except Exception:
+            self.pressure.bytes -= admission.size_bytes
+            raise
         return None
 
     def _settled(self, waiting: _Waiting, trouble: BaseException | None) -> None:

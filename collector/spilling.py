@@ -132,8 +132,8 @@ class SpillingLog(Appends):
         with self._gathering:
             group = self._group
             if group is None:
+                self._disk.submit(self._write)  # first: where it cannot be, nobody joins the group
                 group = self._group = _Group([], [])
-                self._disk.submit(self._write)
             group.entries.extend(entries)
             group.waiting.append(settled)
 

@@ -188,3 +188,16 @@ async def test_trouble_and_bugs_are_answered(tmp_path: Path) -> None:
         assert front.counted("append_failures_total") == 2
         assert front.counted("in_flight_bytes") == 0
         assert await front.events() == []
+
+
+async def test_a_log_that_fails_at_once_leaves_nothing_under_way(tmp_path: Path) -> None:
+    async with door(tmp_path) as front:
+
+        def put(entries: object, settled: object) -> None:
+            raise ValueError("a bug")
+
+        front.log.put = put  # type: ignore[method-assign]
+        for cut in (0, 1):
+            answer, _ = await told(front, request(), len(request()) - cut)
+            assert (answer.status, answer.code) == (500, "internal_error")
+        assert front.counted("in_flight_bytes") == front.counted("in_flight_requests") == 0
