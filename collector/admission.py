@@ -7,7 +7,7 @@ import msgspec
 from spine.log import Entry
 
 
-class Outcome(NamedTuple):
+class Outcome(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """How an event fared, for counting.
 
     Shape: `name` is a known name, `(custom)` or `(unreadable)`, and empty for what was accepted;

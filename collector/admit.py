@@ -184,7 +184,7 @@ def _admit(
         return _refused(claim.event_id, _known(claim), why)
     admitted.append(entry)
     filled = None if claim.event_id is not None else "event_id_filled"
-    stamp = decision.stamp
+    stamp = decision.ruling.stamp
     outcome = _accepted(stamp.rule, stamp.kept, filled or "")
     return Result(event_id, "accepted", filled, None), outcome
 
@@ -251,7 +251,7 @@ def _entry(kept: Kept, claimed_ms: int, arrival: _Arrival) -> tuple[str, Entry]:
     times = timed(arrival.form, body, claimed_ms)
     seen = observed(flags, *_observed(kept, receipt, source))
     # All copies of an event, of either channel, share its key and so a partition.
-    return event_id, Entry(key, b"%b%b%b%b%b}" % (names, times, ruling.stamp_json, seen, body))
+    return event_id, Entry(key, b"".join((names, times, ruling.stamp_json, seen, body, b"}")))
 
 
 def _observed(kept: Kept, receipt: Receipt, source: Source) -> tuple[str, str]:

@@ -49,7 +49,7 @@ def named(form: Form, event: Event, event_id: str) -> tuple[bytes, bytes]:
     digests = f',"identity":"{key_hex[:30]}{form.channel}","event_key":"{key_hex}"'
     if visitor is not None:
         digests += f',"visitor":"{visitor.hex()}"'
-    return key, b"%b%b%b" % (form.before_id, _json(event_id), digests.encode())
+    return key, b"".join((form.before_id, _json(event_id), digests.encode()))
 
 
 def timed(form: Form, body: bytes, occurred_ms: int) -> bytes:

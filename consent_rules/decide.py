@@ -85,6 +85,8 @@ class Kept(msgspec.Struct, frozen=True, gc=False):
     def observed(self, ip: str, user_agent: str) -> tuple[str, str]:
         """Give what may be written of an address, cut already, and of a user agent."""
         limits = self.ruling.limits
+        if limits is NO_LIMITS:
+            return ip, user_agent
         ip = "" if limits.ip == "drop" else ip
         return ip, reduced_agent(user_agent, limits.user_agent)
 

@@ -11,6 +11,9 @@ from hashlib import blake2b
 BLANKED = b"erased:"
 """Stands on the log in place of a record of somebody who was erased, before its digest."""
 
+# A copy of one that has read nothing costs half of what making it costs.
+_of_16_bytes = blake2b(digest_size=16).copy
+_of_8_bytes = blake2b(digest_size=8).copy
 _CHANNELS = {"browser": b"\x01", "server": b"\x02"}
 
 
@@ -27,7 +30,9 @@ def event_key(site: str, name: str, event_id: str) -> bytes:
     Shape: 16 bytes."""
     # As `_digest` has it, written out: this is done for every event.
     text = f"{_kind_of_event(site, name)}{len(event_id)}:{event_id}"
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    found = _of_16_bytes()
+    found.update(text.encode("utf-8", "surrogatepass"))
+    return found.digest()
 
 
 @lru_cache(maxsize=1024)
@@ -91,7 +96,9 @@ def body_digest(*parts: bytes) -> bytes:
     """Tell two bodies of one identity apart.
 
     Shape: 8 bytes."""
-    return blake2b(b"\x00".join(parts), digest_size=8).digest()
+    found = _of_8_bytes()
+    found.update(b"\x00".join(parts))
+    return found.digest()
 
 
 def record_digest(value: bytes) -> bytes:
