@@ -9,6 +9,7 @@ from typing import Any
 import click
 import msgspec
 
+from collector.countries import Countries
 from collector.decode import Unreadable, decode
 from consent_rules import cases as examples
 from consent_rules.explain import explain as explained
@@ -21,6 +22,7 @@ from consent_rules.table import table as as_table
 from spine.codes import Refused
 from spine.errors import Misconfigured
 from spine.event import Event
+from spine.metrics import Metrics
 from spine.settings import Settings
 
 _MOST_EVENTS = 500
@@ -94,6 +96,7 @@ def _carried(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--rules", "name", metavar="RULES", help="These rules; else those of --site, or eu.")
 @click.option("--site", help="The rules of this site of the settings.")
 @click.option("--country", default="", help="Where the visitor is, for --site: such as FR.")
+@click.option("--address", default="", help="Or his address, for collector.country_file.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs; one event a line.")
 @_carried
 @click.pass_obj
@@ -120,6 +123,10 @@ def explain(
     beleg rules explain order.json --cookiebot "$COOKIE" --json
     echo '{"name":"login","consent":{"purposes":{"analytics":true}}}' | beleg rules explain -
     """
+    if address := carried.pop("address"):
+        if site is None or country:
+            raise click.UsageError("--address is for --site, in place of --country")
+        country = _country_of(settings(), address)
     chosen = _chosen(settings, name, site, country)
     carried_along = carrying(carried.pop("gpc"), carried)
     for number, event in enumerate(_events(file)):
@@ -145,6 +152,13 @@ def _chosen(
         raise Misconfigured(f"sites.{site}", "there is no such site in the settings")
     regimes = load_all(site, sites[site].consent, sites[site].regions)
     return regimes.of(country.upper())
+
+
+def _country_of(settings: Settings, address: str) -> str:
+    file = settings.collector.country_file
+    if not file:
+        raise Misconfigured("collector.country_file", "is not set: nobody knows where that is")
+    return Countries(file, Metrics("explain")).of(address)
 
 
 def _events(file: Any) -> Iterator[Event]:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.flow.copies import ROOT
 from tests.nursery import run
+from tests.unit.collector.test_countries import GEO, written
 
 SHOP = """
 [collector]
@@ -48,6 +49,11 @@ def test_an_event_is_explained_as_the_collector_would_decide(tmp_path: Path) -> 
     assert explained(tmp_path)["rule"] == "rest"
     assert explained(tmp_path, "--site", "shop", "--country", "fr")["rule"] == "exempt"
     assert explained(tmp_path, "--site", "shop", "--country", "DE")["rule"] == "rest"
+    written(tmp_path / "geo.mmdb", GEO)
+    with_file = SHOP.replace("[sites", 'country_file = "geo.mmdb"\n[sites')
+    (tmp_path / "beleg.toml").write_text(with_file)
+    assert explained(tmp_path, "--site", "shop", "--address", "203.0.113.7")["rule"] == "exempt"
+    assert explained(tmp_path, "--site", "shop", "--address", "203.0.113.200")["rule"] == "rest"
     control = explained(tmp_path, "--rules", "us", "--gpc")
     assert (control["rule"], control["signals"], control["exports"]) == ("opted_out", ["gpc"], [])
     own = explained(tmp_path, event={"name": "login", "consent": {"purposes": {"analytics": True}}})
@@ -61,6 +67,8 @@ def test_an_event_is_explained_as_the_collector_would_decide(tmp_path: Path) -> 
     ("arguments", "told", "says"),
     [
         (["--country", "FR"], "", "--country chooses among the rules of --site"),
+        (["--address", "1.2.3.4"], "", "--address is for --site"),
+        (["--site", "shop", "--address", "1.2.3.4"], "", "collector.country_file: is not set"),
         (["--site", "shop", "--rules", "eu"], "", "two ways to say the same"),
         (["--site", "club"], "", "sites.club: there is no such site"),
         (["--rules", "./none.toml"], "", 'no rules "./none.toml"'),
