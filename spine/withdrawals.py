@@ -106,16 +106,19 @@ class Withdrawals:
         if not self._is_kept:
             yield
             return
-        with self._asking, _translated():
-            self._db.execute("BEGIN")
+        before = self.reached
         try:
-            yield
-        except BaseException:
             with self._asking, _translated():
-                self._db.execute("ROLLBACK")
+                self._db.execute("BEGIN")
+            yield
+            with self._asking, _translated():
+                self._db.execute("COMMIT")
+        except BaseException:
+            self.reached = before
+            with self._asking:
+                if self._db.in_transaction:  # not, where SQLite has taken it back by itself
+                    self._db.execute("ROLLBACK")
             raise
-        with self._asking, _translated():
-            self._db.execute("COMMIT")
 
     def reach(self, reached: Reached) -> None:
         """Note how far the control log was read. Raises: Unavailable."""

@@ -174,6 +174,34 @@ async def test_an_instant_that_lies_ahead_is_none(tmp_path: Path) -> None:
     await control.close()
 
 
+def test_a_page_that_does_not_fit_on_the_disk_is_not_kept_and_fits_later(tmp_path: Path) -> None:
+    known = Withdrawals(tmp_path / "kept.sqlite")
+    decided: dict[str, tuple[int, ...]] = {EVERYTHING: (decision(5, withdrawn=True),)}
+    told = [
+        Withdrawal(identifier_id("shop", "anonymous_id", f"d{n}").hex(), decided)
+        for n in range(2_000)
+    ]
+
+    def take() -> None:
+        with known.page():
+            for one in told:
+                known.learn(one)
+            known.reach(Reached(2_000, b"x", 1))
+
+    known._db.execute("PRAGMA max_page_count = 10")
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="full"):
+            take()
+        assert known.reached == Reached()
+    known._db.execute("PRAGMA max_page_count = 100000")
+    take()
+    known.close()
+    known = Withdrawals(tmp_path / "kept.sqlite")
+    assert known.reached.position == 2_000
+    assert all(known.find(bytes.fromhex(one.subject)) for one in told)
+    known.close()
+
+
 def test_while_the_filter_is_made_nobody_is_forgotten(tmp_path: Path) -> None:
     kept = tmp_path / "kept.sqlite"
     known = Withdrawals(kept)
