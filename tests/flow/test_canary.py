@@ -1,217 +1,166 @@
-"""Nothing that consent forbids is ever written: log, store, rejects, log lines (P4)."""
+"""Nothing that consent forbids is ever written, anywhere, by no way (P4); and the scan that says so
+finds what may be kept."""
 
 import asyncio
-import gzip
 import json
 import re
-import secrets
+import resource
 import signal
-from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-import aiohttp
 import pytest
 
-from spine.settings_file import load
-from tests.flow.houses import BROWSER_KEY, ORIGIN, SERVER_KEY, House, house_of, kafka_house
+from tests.canary import Canaries, Count, found_in, places, report
+from tests.flow.canary_traffic import (
+    SERVER,
+    allowed,
+    by_every_way,
+    clicked,
+    forbidden,
+    heads,
+    sender,
+)
+from tests.flow.houses import House, embedded_house, kafka_house
+from tests.flow.test_trouble import poison
 from tests.kafka_broker import Broker
+
+_TRUSTED = 'collector.trusted_proxies = ["127.0.0.1/32"]\nlog.spill_after_ms = 300\n'
+_ALONE = {"PYTHONUNBUFFERED": "1"}  # so that it starts from nothing, where the test stands
+_SILENT = {"admin", "broker", "log lines", "spill"}  # which say nothing, or are emptied
+
+
+class Scanned(NamedTuple):
+    """A house, its broker if it has one, and the process that collects."""
+
+    house: House
+    broker: Broker | None
+    role: str
+
+    def scan(self, no: Canaries, yes: Canaries) -> list[Count]:
+        """Count, having found nothing of what is forbidden."""
+        somewhere = list(places(self.house, self.broker))
+        assert found_in(somewhere, no) == []
+        return report(somewhere, no, yes)
+
+
+def blind(counts: Iterable[Count]) -> set[str]:
+    """In which kinds of place not even that is found which may be kept."""
+    return {count.kind for count in counts if not count.allowed}
+
+
+def shown(column: int) -> list[tuple[str, bool]]:
+    """Give the places that docs/proof.md tells of, and whether anything was found there."""
+    page = (Path(__file__).parents[2] / "docs/proof.md").read_text("utf-8")
+    section = page.partition("## The canary scan")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (.+?) \|(.*?)\|(.*?)\|$", section, re.MULTILINE)
+    cells = [(row[0], row[column].strip()) for row in rows]
+    return [(kind, cell == "found") for kind, cell in cells if cell in ("found", "nothing")]
+
+
+@pytest.fixture
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where a house is, with its temporary files, and the memory of what crashes."""
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    monkeypatch.chdir(tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+    yield tmp_path
+    resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
 
 
 @pytest.fixture(params=["embedded", "kafka"])
-async def house(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[House]:
-    with house_of(request.param, tmp_path, request) as opened:
-        yield opened
-
-
-class Canaries:
-    """Values that must not be found again, each of its own: random, so that no compression of the
-    LZ4 kind can hide one."""
-
-    def __init__(self) -> None:
-        self.values: list[str] = []
-
-    def sing(self) -> str:
-        self.values.append(secrets.token_hex(12))
-        return self.values[-1]
-
-
-def forbidden_event(canaries: Canaries, number: int) -> dict[str, Any]:
-    """An event without consent; its names and ids may not be kept, whatever is wrong with it."""
-    event: dict[str, Any] = {
-        "event_id": f"no-{number}" if number % 4 else canaries.sing(),
-        "name": "purchase" if number % 4 == 1 else "page_view",
-        "occurred_at": "2026-01-01T00:00:00Z",
-        "anonymous_id": canaries.sing(),
-        "user_id": canaries.sing(),
-        "identifiers": {"crm_id": canaries.sing()},
-        "page": {"url": f"{ORIGIN}/?q={canaries.sing()}", "referrer": canaries.sing()},
-        "properties": {"note": canaries.sing(), canaries.sing(): 1},
-        "user_agent": canaries.sing(),
-        "ip": "198.51.100.77",
-    }
-    if number % 4 == 1:
-        event["commerce"] = {
-            "transaction_id": f"t-{number}",
-            "value": 5,
-            "coupon": canaries.sing(),
-            "items": [{"item_id": "i", "item_name": canaries.sing(), "price": 5}],
-        }
-    if number % 3 == 1:
-        event["consent"] = {"purposes": {"analytics": False}, "tcf": canaries.sing()}
-    if number % 3 == 2:
-        event["consent"] = [canaries.sing()]
-    if number % 8 == 3:
-        event[canaries.sing()] = canaries.sing()
-    return event
-
-
-def clicked_event(canaries: Canaries, number: int) -> dict[str, Any]:
-    """An event with consent for statistics only: its click ids may not be kept."""
-    return {
-        "event_id": f"yes-{number}",
-        "name": "page_view",
-        "occurred_at": "2026-01-01T00:00:00Z",
-        "anonymous_id": f"device-{number}",
-        "page": {
-            "url": f"{ORIGIN}/?gclid={canaries.sing()}&a=1#fbclid={canaries.sing()}",
-            "referrer": f"https://x.example/?u=https%3A%2F%2Fy%2F%3Fmsclkid%3D{canaries.sing()}",
-        },
-        "properties": {"gclid": canaries.sing()},
-        "consent": {"purposes": {"analytics": True}},
-    }
-
-
-async def post(house: House, body: bytes, query: str = "", **headers: str) -> int:
-    async with (
-        aiohttp.ClientSession() as session,
-        session.post(f"{house.url}/v1/events{query}", data=body, headers=headers) as answer,
-    ):
-        await answer.read()
-        return answer.status
-
-
-async def look(house: House, query: dict[str, str], **headers: str) -> int:
-    async with (
-        aiohttp.ClientSession() as session,
-        session.get(f"{house.url}/v1/pixel.gif", params=query, headers=headers) as answer,
-    ):
-        await answer.read()
-        return answer.status
-
-
-def cookies(canaries: Canaries, choice: str) -> str:
-    """What consent tools keep in a browser, of two years ago, with the visitor's number of each."""
-    return (
-        f"CookieConsent={{stamp:%27{canaries.sing()}%27%2Cnecessary:true%2Cpreferences:false%2C"
-        f"statistics:{choice}%2Cmarketing:false%2Cmethod:%27explicit%27%2Cutc:1704067200000}}; "
-        f"OptanonConsent=consentId={canaries.sing()}&groups=C0001:1,C0002:1; "
-        f"OptanonAlertBoxClosed=2024-01-01T00:00:00Z; session={canaries.sing()}; "
-        f"euconsent-v2={canaries.sing()}"
-    )
-
-
-_WORD = re.compile(rb"(?=([0-9a-f]{24}))")  # looking ahead: at every place, also within another
-
-
-def files(*places: Path) -> Iterator[Path]:
-    for place in places:
-        yield from (path for path in (place, *place.rglob("*")) if path.is_file())
-
-
-def words_of(places: list[Path]) -> Iterator[tuple[Path, set[bytes]]]:
-    """What in each file could be a canary."""
-    for path in files(*places):
-        yield path, set(_WORD.findall(path.read_bytes()))
-
-
-def in_tables(house: House, values: list[str]) -> dict[str, int]:
-    """In which tables one of the values stands, in any column."""
-    tables = house.ask(
-        "SELECT name FROM system.tables WHERE database = 'beleg' AND engine LIKE '%MergeTree'"
-    )
-    assert len(tables) > 10
-    counts: Counter[str] = Counter()
-    for start in range(0, len(values), 250):  # the engine searches for at most 255 at once
-        wanted = ", ".join(f"'{value}'" for value in values[start : start + 250])
-        for (name,) in tables:
-            row = f"multiSearchAny(toString(tuple(*)), [{wanted}])"
-            ((count,),) = house.ask(f"SELECT count() FROM {name} WHERE {row}")
-            counts[name] += count
-    return dict(+counts)
-
-
-async def test_no_canary_is_found_in_any_file_or_line(
-    house: House, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
-    canaries = Canaries()
-    events = [forbidden_event(canaries, number) for number in range(120)]
-    events += [clicked_event(canaries, number) for number in range(40)]
-    bearer = {"Authorization": f"Bearer {SERVER_KEY}", "Content-Type": "application/json"}
-    body = json.dumps({"events": events}).encode()
-    assert await post(house, body, **bearer) == 202
-    assert await post(house, gzip.compress(body), **bearer, **{"Content-Encoding": "gzip"}) == 202
-    for event in events[:10]:
-        assert await post(house, json.dumps(event).encode(), **bearer) == 202
-    assert await post(house, body[:-2], **bearer) == 400
-    beacon = {"Authorization": f"Bearer {BROWSER_KEY}", "Content-Type": "text/plain"}
-    assert await post(house, body, **beacon) == 202
-    for choice in ("true", "false"):
-        query = f"?gdpr_consent={canaries.sing()}&gpp={canaries.sing()}&utm={canaries.sing()}"
-        assert await post(house, body, query, **bearer, Cookie=cookies(canaries, choice)) == 202
-    for number in range(20):
-        seen = {"name": "page_view", "event_id": f"seen-{number}", "page.title": canaries.sing()}
-        seen |= {"key": BROWSER_KEY, "anonymous_id": canaries.sing(), "gcd": canaries.sing()}
-        unseen = seen | {"consent": "analytics"} if number % 2 else seen
-        assert await look(house, unseen, Cookie=cookies(canaries, "false")) == 200
-    kept = 30 + 40  # the stripped purchases and the clicked page views
-    await asyncio.to_thread(house.wait_until, "SELECT count() FROM events FINAL", kept)
-    assert await asyncio.to_thread(in_tables, house, ["device-7"]), "the scan is blind"
-    # Some columns lie compressed on the disk, so the tables are asked, too.
-    assert await asyncio.to_thread(in_tables, house, canaries.values) == {}
-    for process in house.running.values():
-        assert await asyncio.to_thread(process.end) == 0, "".join(process.lines)
-
-    places = [tmp_path]
-    if house.store is not None:
+async def scanned(request: pytest.FixtureRequest, directory: Path) -> AsyncIterator[Scanned]:
+    if request.param == "embedded":
+        with embedded_house(directory, _TRUSTED) as house:
+            yield Scanned(house, None, "run")
+    else:
         broker: Broker = request.getfixturevalue("kafka_broker")
-        topic = load(house.config, {}).log.topic
-        places += [broker.directory / "broker.log", *broker.directory.glob(f"data/{topic}-*")]
-    lines = "".join(line for process in house.running.values() for line in process.lines)
-    forbidden = {value.encode() for value in canaries.values}
-    found = {str(path): words & forbidden for path, words in words_of(places)}
-    assert {path: words for path, words in found.items() if words} == {}
-    assert not forbidden & set(_WORD.findall(lines.encode()))
-    contents = [path.read_bytes() for path in files(*places)]
-    assert not any(b"198.51.100.77" in content for content in contents)
-    assert any(b"device-7" in content for content in contents), "the scan is blind"
+        patient = f"{_TRUSTED}collector.withdrawals_max_age_s = 3600"
+        with kafka_house(directory, broker, patient) as house:
+            yield Scanned(house, broker, "collect")
 
 
-async def test_no_canary_is_found_in_a_spill(kafka_broker: Broker, tmp_path: Path) -> None:
-    """While Kafka is away everything admitted lies on the collector's disk, killed or not."""
-    canaries = Canaries()
-    events = [forbidden_event(canaries, number) for number in range(120)]
-    events += [clicked_event(canaries, number) for number in range(40)]
-    body = json.dumps({"events": events}).encode()
-    bearer = {"Authorization": f"Bearer {SERVER_KEY}", "Content-Type": "application/json"}
-    with kafka_house(
-        tmp_path,
-        kafka_broker,
-        "log.spill_after_ms = 300\ncollector.withdrawals_max_age_s = 3600",
-        ("collect",),
-    ) as house:
-        await asyncio.to_thread(kafka_broker.kill)
-        try:
-            assert await post(house, body, **bearer) == 202
-            house.running["collect"].end(signal.SIGKILL)
-        finally:
-            kafka_broker.start()  # in this thread: the broker ends with the one that starts it
-        lines = "".join(house.running["collect"].lines)
-    forbidden = {value.encode() for value in canaries.values}
-    found = {str(path): words & forbidden for path, words in words_of([tmp_path / "data"])}
-    assert {path: words for path, words in found.items() if words} == {}
-    assert not forbidden & set(_WORD.findall(lines.encode()))
-    spilled = b"".join(path.read_bytes() for path in files(tmp_path / "data" / "spill"))
-    assert b"198.51.100.77" not in spilled
-    assert b"device-7" in spilled, "the scan is blind"
+async def again(scanned: Scanned, number: int) -> None:
+    """Let the collector die of a signal and come back."""
+    process = scanned.house.running[scanned.role]
+    assert await asyncio.to_thread(process.end, number) == -number, process.lines
+    if number == signal.SIGABRT:
+        assert any("Fatal Python error: Aborted" in line for line in process.lines), (
+            "no crash output"
+        )
+    await asyncio.to_thread(scanned.house.start, scanned.role, _ALONE)
+
+
+async def sent(scanned: Scanned, no: Canaries, yes: Canaries, numbers: range) -> None:
+    """Send events with consent and without, and let the collector be killed with more under way."""
+    async with sender(scanned.house) as to:
+        for number in (each for each in numbers if each % 50 == 0):
+            while await to.events(allowed(yes, f"ok-{number}", "purchase")) == 503:
+                await asyncio.sleep(0.1)  # it has just started, and not heard who withdrew
+        events = [forbidden(no, number) for number in numbers]
+        events += [clicked(no, number) for number in numbers if number % 5 == 0]
+        await by_every_way(to, no, events)
+        bodies = [
+            json.dumps({"events": [forbidden(no, -n) for n in range(40)]}).encode()
+            for _ in range(3)
+        ]
+        under_way = [
+            asyncio.create_task(to.send("POST", "/v1/events", body, SERVER)) for body in bodies
+        ]
+        await asyncio.sleep(0)
+        await again(scanned, signal.SIGABRT if numbers.start else signal.SIGKILL)
+        await asyncio.gather(*under_way)
+
+
+async def test_no_canary_is_found_anywhere_whatever_happens(scanned: Scanned) -> None:
+    house, broker, _ = scanned
+    no, yes = Canaries(), Canaries()
+    await again(scanned, signal.SIGKILL)  # from here on where the test stands
+    await sent(scanned, no, yes, range(350))
+    await poison(house)
+    if broker is not None:
+        broker.kill()
+    try:
+        await sent(scanned, no, yes, range(350, 700))
+        if broker is not None:
+            counts = await asyncio.to_thread(scanned.scan, no, yes)
+            assert {"spill", "topic"}.isdisjoint(blind(counts))
+    finally:
+        if broker is not None:
+            broker.start()  # in this thread: the broker ends with the one that starts it
+    await sent(scanned, no, yes, range(700, 1000))
+    purchases = "event_id LIKE 'ok-%' AND name = 'purchase'"
+    await asyncio.to_thread(
+        house.wait_until, f"SELECT count() FROM v_events WHERE {purchases}", 1000 // 50
+    )
+    await asyncio.to_thread(house.ledger_at_rest)
+    counts = await asyncio.to_thread(scanned.scan, no, yes)
+    assert blind(counts) <= _SILENT
+    here = [(count.kind, bool(count.allowed)) for count in counts if count.kind != "spill"]
+    assert here == shown(1 if broker is None else 2), "\n".join(map(str, counts))
+
+
+async def test_nothing_is_found_of_who_withdrew_before(scanned: Scanned) -> None:
+    house, _, _ = scanned
+    gone, stays = Canaries(), Canaries()
+    device, user = gone.sing(), gone.mail()
+    for told in ({"anonymous_id": device}, {"user_id": user}):
+        async with sender(house) as to:
+            decision = json.dumps({"action": "withdraw", "text_version": "v1", **told}).encode()
+            assert await to.send("POST", "/v1/consent", decision, SERVER | heads(gone)) == 202
+            for name in ("page_view", "purchase"):
+                for number in range(20):
+                    event = allowed(gone, f"gone-{name}-{number}", name) | told
+                    assert await to.events(event) == 202
+            assert await to.events(allowed(stays, f"stays-{len(told)}")) == 202
+        await again(scanned, signal.SIGKILL)
+        async with sender(house) as to:
+            assert await to.events(allowed(gone, "after", "purchase") | told) == 202
+    kept = "SELECT count(), countIf(event_id LIKE 'gone-purchase%') FROM v_events"
+    await asyncio.to_thread(house.ledger_at_rest)
+    assert await asyncio.to_thread(house.ask, kept) == [(22, 20)]
+    counts = await asyncio.to_thread(scanned.scan, gone, stays)
+    assert blind(counts) <= _SILENT
