@@ -145,7 +145,7 @@ async def values(log: ControlLog) -> list[bytes]:
 
 
 async def until_last(log: ControlLog, wanted: bytes) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while (await values(log))[-1] != wanted:
             await asyncio.sleep(0.05)
     before = len(await values(log))
