@@ -35,6 +35,11 @@ server_keys = ["{SERVER_KEY}"]
 """
 
 
+def forkable(env: Mapping[str, str]) -> bool:
+    """Whether an environment says nothing to Python itself, which reads it at its start."""
+    return all(name.startswith("BELEG_") for name in env)
+
+
 class Process:
     """A running `beleg` command; its log lines are read so that its pipe never fills.
 
@@ -50,7 +55,7 @@ class Process:
     ) -> None:
         words, env = ("beleg", "--config", str(config), *arguments), env or {}
         self.popen: Child | subprocess.Popen[str]
-        if under or not all(name.startswith("BELEG_") for name in env):
+        if under or not forkable(env):
             command = [*under, sys.executable, "-m", *words]
             env = {**os.environ, **env}
             self.popen = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env)
@@ -144,7 +149,12 @@ class House:
         self, *arguments: str, check: bool = True, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
-        done = run("beleg", "--config", str(self.config), *arguments, env=env)
+        words, env = ("beleg", "--config", str(self.config), *arguments), env or {}
+        if forkable(env):
+            done = run(*words, env=env)
+        else:
+            command, env = [sys.executable, "-m", *words], {**os.environ, **env}
+            done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
         if check:
             assert done.returncode == 0, done.stdout + done.stderr
         return done
@@ -201,8 +211,7 @@ class House:
 
     def close(self) -> None:
         for process in self.running.values():
-            if process.popen.poll() is None:
-                process.end(signal.SIGKILL)
+            process.end(signal.SIGKILL)
 
 
 @contextmanager
