@@ -240,8 +240,8 @@ def test_a_copy_of_the_store_that_is_put_back_is_erased_again_at_start(tmp_path:
         shutil.rmtree(tmp_path / "data" / "store")
         shutil.copytree(tmp_path / "copy", tmp_path / "data" / "store", symlinks=True)
         house.start("run")
-        house.wait_until("SELECT count() FROM v_events", 3)
-        house.wait_until("SELECT countIf(state = 'closed') FROM erasures FINAL", 1)
+        house.wait_until("SELECT count() FROM v_events", 3, 180)
+        house.wait_until("SELECT countIf(state = 'closed') FROM erasures FINAL", 1, 180)
         assert in_tables(house, cast.forms()) == {}
         assert house.ledger_at_rest()["holds"] is True
         assert [row for row in shown(house)["v_orders"] if row[1] == "T2-0"] == [
