@@ -211,20 +211,22 @@ class House:
 
         self._drains.insert(0, drain)
 
+    async def _opened_store(self, log: EmbeddedLog | KafkaLog) -> tuple[Store, str]:
+        """Open the store, ready to be written to, and give the id that it knows the log by."""
+        wanted, data_dir = self._settings.store, Path(self._settings.data_dir)
+        store = await Store.open(wanted.url, data_dir, ca_file=wanted.ca_file)
+        self._stack.push_async_callback(store.close)
+        if store.path is not None:
+            await store.migrate(lambda what: _logger.info("migrate", step=what))
+            return store, await logs.register(store, log, own_log_id(log))
+        await store.check_version()
+        return store, await logs.log_id_of(store, log, own_log_id(log))
+
     async def _build_processor(self, log: EmbeddedLog | KafkaLog, control: Control) -> None:
         settings = self._settings
         last = LastBoot(Path(settings.data_dir))
         self._stack.push_async_callback(last.end)  # after the store was closed
-        store = await Store.open(
-            settings.store.url, Path(settings.data_dir), ca_file=settings.store.ca_file
-        )
-        self._stack.push_async_callback(store.close)
-        if store.path is not None:
-            await store.migrate(lambda what: _logger.info("migrate", step=what))
-            log_id = await logs.register(store, log, own_log_id(log))
-        else:
-            await store.check_version()
-            log_id = await logs.log_id_of(store, log, own_log_id(log))
+        store, log_id = await self._opened_store(log)
         await enter_sites(store, settings.sites)
         self.admin.open_books(log, log_id, store)
         processor = Processor(

@@ -125,6 +125,7 @@ def _nursery() -> socket.socket:
     forking = subprocess.Popen(
         [sys.executable, "-m", "tests.nursery", str(theirs.fileno())],
         cwd=Path(__file__).parents[1],
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # numpy's threads would be missing, too
         pass_fds=[theirs.fileno()],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
