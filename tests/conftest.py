@@ -45,7 +45,7 @@ def chdb_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def store(chdb_dir: Path) -> Iterator[Store]:
+def embedded_store(chdb_dir: Path) -> Iterator[Store]:
     """One embedded store with its tables, for the whole session: chDB opens one directory per
     process. Tests keep apart by the names of their sites and logs."""
     if not (chdb_dir / "store").exists():
@@ -53,6 +53,12 @@ def store(chdb_dir: Path) -> Iterator[Store]:
     opened = asyncio.run(Store.open("embedded", chdb_dir))
     yield opened
     asyncio.run(opened.close())
+
+
+@pytest.fixture(scope="session")
+def store(embedded_store: Store) -> Store:
+    """The same; a file may have another one of its own."""
+    return embedded_store
 
 
 @pytest.fixture

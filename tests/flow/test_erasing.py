@@ -21,6 +21,7 @@ from spine.erasure_key import ErasureKey
 from spine.errors import Unavailable
 from spine.log import Bounds
 from spine.store import Store
+from tests.clickhouse_server import Server
 from tests.flow.derived import shown
 from tests.flow.happenings import Happening, Order, records
 from tests.flow.passage import DyingStore, enter_site, process
@@ -28,6 +29,16 @@ from tests.flow.passage import DyingStore, enter_site, process
 KEY = ErasureKey(b"a secret of more than thirty-two characters")
 NOON_MS = 1_711_800_000_000
 MARK_MS = NOON_MS + 60_000
+
+
+@pytest.fixture(scope="module")
+def store(clickhouse_server: Server) -> Iterator[Store]:
+    """A store of this file's own: a deletion goes through all parts, and the session's has many."""
+    url = f"clickhouse://{clickhouse_server.host}:{clickhouse_server.port}/d{uuid4().hex}"
+    opened = asyncio.run(Store.open(url, Path(), makes=True))
+    asyncio.run(opened.migrate(lambda _: None))
+    yield opened
+    asyncio.run(opened.close())
 
 
 class Anna:
@@ -173,7 +184,7 @@ async def test_nothing_of_the_erased_is_left_and_the_others_are_as_they_were(
     assert {("events", 8), ("order_facts", 2)} <= set(counts)
 
 
-@pytest.mark.parametrize("calls", [4, 8, 11, 14, 17, 20, 23, 27, 31])
+@pytest.mark.parametrize("calls", [4, 11, 17, 23, 31])
 async def test_killed_anywhere_it_is_done_again_to_the_same_end(
     store: Store, site: str, calls: int
 ) -> None:
@@ -254,10 +265,11 @@ async def test_later_events_of_the_same_device_stay(store: Store, site: str) -> 
 
 
 async def test_the_bytes_are_gone_from_all_files_but_parts_that_wait_to_be_removed(
-    store: Store, site: str
+    embedded_store: Store, site: str
 ) -> None:
     """In no file under the store's directory, those of deletions included; what the store has
     replaced it removes itself, after `old_parts_lifetime`."""
+    store = embedded_store
     anna = await live(store, site)
     assert store.path is not None
     assert any(_has(path, anna.forms()) for path in _files(store.path)), "the scan is blind"
