@@ -13,7 +13,9 @@ import pytest
 from spine.control import Control
 from spine.control_log import Page
 from spine.digest import identifier_id
-from spine.errors import Unavailable
+from spine.erasure_key import ErasureKey
+from spine.errors import Misconfigured, Unavailable
+from spine.mark import Mark, encode_told
 from spine.withdrawal import EVERYTHING, NOTHING, Withdrawal, decision, encode_withdrawal
 from spine.withdrawals import Reached, Withdrawals
 
@@ -49,8 +51,10 @@ class PlainLog:
 
 
 @asynccontextmanager
-async def following(log: PlainLog, kept: Path) -> AsyncIterator[Control]:
-    control = Control(log, kept=kept)
+async def following(
+    log: PlainLog, kept: Path, key: ErasureKey | None = None
+) -> AsyncIterator[Control]:
+    control = Control(log, key, kept)
     task = asyncio.create_task(control.follow())
     try:
         await control.begin(0.5)
@@ -88,6 +92,25 @@ async def test_the_next_start_knows_it_without_the_log_and_reads_on(tmp_path: Pa
         await control.current()
         assert knows(control, "d10")
         assert min(log.reads) == 9  # the value that is recognised
+
+
+async def test_a_mark_is_known_at_the_next_start_and_to_nobody_with_another_key(
+    tmp_path: Path,
+) -> None:
+    kept = tmp_path / "kept.sqlite"
+    key = ErasureKey(b"a secret of more than thirty-two characters")
+    hashed = key.mark(identifier_id("shop", "anonymous_id", "gone")).hex()
+    mark = Mark(mark=hashed, at_ms=7, erasure="ab" * 8, site="shop", key=key.name)
+    log = PlainLog(value("d1"), encode_told(mark), value("d2"))
+    async with following(log, kept, key) as control:
+        assert control.erased_until("shop", "gone", None) == 7
+    log.away = True
+    async with following(log, kept, key) as control:
+        assert control.erased_until("shop", "gone", None) == 7
+        assert control.marks_after(0, 10).marks == [mark]
+        assert knows(control, "d1", "d2")
+    with pytest.raises(Misconfigured, match="give it the same key"):
+        Control(log, ErasureKey(b"another secret of thirty-two characters"), kept)
 
 
 async def test_one_that_was_killed_left_a_whole_file(tmp_path: Path) -> None:
