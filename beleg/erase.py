@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -35,12 +36,15 @@ _ASK_EVERY_S = 0.5
 async def erase(
     settings: Settings, wanted: Wanted, say: Say, *, for_good: bool, waits: bool
 ) -> int:
-    """Show what there is of a person; `for_good`, erase it. Give 0, or 1 where nobody is known."""
+    """Show what there is of a person; `for_good`, erase it. Give 0, or 1 where nobody is known.
+
+    Where the receipt is waited for, it alone goes to the standard output."""
     async with opened_books(settings) as store:
         await store.check_version()
         person = await find(store, wanted.site, wanted.kind, wanted.value)
+    aside: Say = partial(click.echo, err=True) if for_good and waits else say
     for line in table([("of this person", "rows"), *told(person)]):
-        say(line)
+        aside(line)
     if not for_good:
         say("nothing was erased: --yes erases" if person.is_known else "nobody is known by that")
         return 0 if person.is_known else 1
@@ -49,7 +53,7 @@ async def erase(
         if erasure is None:
             say("nobody is known by that")
             return 1
-        say(f"erasure {erasure}: marked, and nothing shows it any more")
+        aside(f"erasure {erasure}: marked, and nothing shows it any more")
         if waits:
             say(_pretty((await _closed(store, erasure)).receipt))
     return 0

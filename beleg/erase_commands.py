@@ -30,7 +30,7 @@ def erase(
 
     \b
     beleg erase --site shop --id user_id=customer-7                       what there is
-    beleg erase --site shop --id order=1001 --why "ticket 4711" --yes     erase
+    beleg erase --site shop --id order=1001 --yes > receipt.json          erase
     beleg erase list
     beleg erase verify receipt.json
 

@@ -132,7 +132,7 @@ def in_tables(house: House, words: Sequence[bytes]) -> dict[str, int]:
 
 def erase(house: House, identifier: str, *more: str) -> dict[str, Any]:
     done = house.run("erase", "--site", "shop", "--id", identifier, "--yes", *more)
-    return dict(json.loads(done.stdout[done.stdout.index("{") :]))
+    return dict(json.loads(done.stdout))
 
 
 def files(place: Path) -> Iterator[Path]:
