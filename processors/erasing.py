@@ -35,6 +35,11 @@ TABLES = (
 )  # fmt: skip
 """The tables that rows are taken out of."""
 
+LEAD_IDENTITY = (
+    "toFixedString(concat(substring(event_key, 1, 15), char(CAST(channel, 'Int8'))), 16)"
+)
+"""The identity of the event that a row of `lead_facts` is of, made of its key."""
+
 _PLAIN = ("visitor_facts", "order_facts")  # these do not collapse
 
 _FOUND = """
@@ -193,9 +198,7 @@ def _in(positions: Sequence[Position]) -> str:
 
 
 def _lead(run: str) -> str:
-    """Write the condition that a lead is one of these events: its identity is made of its key."""
-    identity = "concat(substring(event_key, 1, 15), char(CAST(channel, 'Int8')))"
-    return f"toFixedString({identity}, 16) IN {_of(run, 'event')}"
+    return f"{LEAD_IDENTITY} IN {_of(run, 'event')}"
 
 
 async def _count(

@@ -72,12 +72,15 @@ class Fate(msgspec.Struct, frozen=True, gc=False):
 class Verdict(NamedTuple):
     """A judged batch.
 
-    Shape: `fresh` is to be inserted, `landed` was inserted before a crash; both are touched."""
+    Shape: `fresh` is to be inserted, `landed` was inserted before a crash; both are touched.
+    `reduced` are those, as they stand on the log, of which not all may land, and which are not
+    known to have landed: an interrupted landing may have left something of them."""
 
     fates: list[Fate]
     fresh: list[Reading]
     landed: list[Reading]
     rejected: list[Reading]
+    reduced: list[Reading]
 
     @property
     def touched(self) -> list[EventRecord]:
@@ -110,9 +113,11 @@ def judge(
 
     Shape: `seen` holds every identity of the batch that has landed before, and may hold more."""
     firsts: dict[bytes, Reading] = {}
-    verdict = Verdict([], [], [], [])
+    verdict = Verdict([], [], [], [], [])
     for reading in readings:
         landed, left = seen.get(reading.identity), passes(reading)
+        if left is not reading and landed is None:
+            verdict.reduced.append(reading)
         if isinstance(left, str):
             if landed is None or left == "erased_before":
                 verdict.fates.append(_erased(reading, left))

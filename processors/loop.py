@@ -17,6 +17,7 @@ import structlog
 from processors import ledger
 from processors.derive import Touched, derive, touched
 from processors.erasure import Eraser
+from processors.half_landed import take_out
 from processors.judge import Verdict, judge, read
 from processors.rows import Site, tables
 from processors.seen import SeenFilter
@@ -149,6 +150,7 @@ class Processor:
         passing = partial(passes, self._control, self._sites)
         known = await self._seen.look_up(readings, passing)
         verdict = await asyncio.to_thread(judge, self._log_id, readings, known, passing)
+        await take_out(self._store, verdict.reduced)
         await land(self._store, self._log_id, verdict, self._sites, self._metrics)
         keys = await asyncio.to_thread(touched, verdict.touched)
         self._token = await derive(self._store, keys)

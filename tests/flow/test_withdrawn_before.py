@@ -1,6 +1,7 @@
 """What a collector took before it knew of a withdrawal: it never lands, and the ledger balances."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -11,6 +12,7 @@ import pytest
 
 from collector.admit import admit
 from processors import logs
+from processors.audit import audit
 from processors.balance import balance
 from processors.loop import Processor
 from processors.rows import Site
@@ -19,6 +21,7 @@ from spine.control import Control, followed
 from spine.digest import identifier_id
 from spine.embedded_control import EmbeddedControl
 from spine.embedded_log import EmbeddedLog
+from spine.errors import Unavailable
 from spine.log import Entry, Range
 from spine.metrics import Metrics
 from spine.record import EventRecord, encode
@@ -28,6 +31,7 @@ from spine.withdrawal import ALL, EVERYTHING, NOTHING, Withdrawn
 from tests.clickhouse_server import Server
 from tests.flow.derived import own_store, shown
 from tests.flow.happenings import Happening, record
+from tests.flow.passage import DyingStore
 from tests.unit.collector.given import ANALYTICS, NOW_MS, RECEIPT, claims, purchase, source
 
 T_MS = 1_711_756_800_000
@@ -193,6 +197,46 @@ async def test_an_order_lands_as_if_its_collector_had_known(
         await processor.take_range(Range(0, 1, 8), 3)  # as after a crash before the ledger line
         assert await shown(store, "shop") == before
     await known.close()
+
+
+@pytest.mark.parametrize("calls", range(1, 12))
+async def test_what_had_half_landed_when_it_was_withdrawn_is_taken_out(
+    log: EmbeddedLog, clickhouse_server: Server, calls: int
+) -> None:
+    """A processor dies at each of its calls; then somebody withdraws, by a time before receipt."""
+    sites = sites_of({"shop": SiteSettings(consent="eu")})
+    async with (
+        own_store(clickhouse_server) as store,
+        followed(EmbeddedControl(log._path)) as control,
+    ):
+        log_id = await logs.register(store, log, uuid4().hex[:16])
+        seen = taken("seen", NOW_MS + 5, "d1", "u1")
+        lead = msgspec.structs.replace(
+            record(Happening("shop", "generate_lead", "lead", NOW_MS + 5, "browser", "d1", "u1")),
+            stamp=seen.stamp,
+        )
+        await append(log, [seen, lead])
+        await log.append([sale(1, NOW_MS + 5)])
+        dying = Processor(log, log_id, DyingStore(store, calls), sites, control, Metrics("test"))
+        with contextlib.suppress(Unavailable):
+            await dying.take_range(Range(0, 0, 3), 3)
+        landed_whole = await store.select("SELECT count() FROM seen") != [(0,)]
+        await control.enter(identifier_id("shop", "anonymous_id", "d1"), (), (EVERYTHING,), NOW_MS)
+        for _ in range(2):  # as after one more crash
+            again = Processor(log, log_id, store, sites, control, Metrics("test"))
+            await again.take_range(Range(0, 0, 3), 3)
+        rows = await store.select("SELECT event_id, consent_kept FROM events FINAL ORDER BY 1")
+        if landed_whole:  # then it had landed, before anybody had withdrawn anything
+            assert len(rows) == 3
+            return
+        assert rows == [("e1", "stripped")]
+        for table in ("visitor_facts", "lead_facts", "identity_edges"):
+            assert await store.select(f"SELECT count() FROM {table}") == [(0,)], table
+        reports = "SELECT DISTINCT visitor_id = toFixedString('', 16) FROM order_facts"
+        assert await store.select(reports) == [(1,)]
+        for view in ("v_sessions", "v_persons"):
+            assert await store.select(f"SELECT count() FROM {view}") == [(0,)], view
+        assert [one async for part in audit(store) for one in part.differences] == []
 
 
 async def test_what_has_no_rules_here_is_erased(

@@ -175,5 +175,5 @@ def test_every_fail_point_is_reached_somewhere_and_every_one_reached_is_known() 
     ]
     assert len(named) == len(set(named)), "a name stands for one place"
     named.remove("f'before {table}'")
-    landed = [f"before {table}" for table, _ in tables("", Verdict([], [], [], []), {})]
+    landed = [f"before {table}" for table, _ in tables("", Verdict([], [], [], [], []), {})]
     assert sorted(FAIL_POINTS) == sorted([*map(ast.literal_eval, named), *landed])
