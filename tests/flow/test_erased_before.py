@@ -19,13 +19,14 @@ from spine.embedded_control import EmbeddedControl
 from spine.embedded_file import blank
 from spine.embedded_log import EmbeddedLog
 from spine.erasure_key import ErasureKey
-from spine.log import Batch, Entry, Range
+from spine.log import Batch, Range
 from spine.mark import Mark
 from spine.metrics import Metrics
-from spine.record import ConsentRecord, EventRecord, encode
+from spine.record import ConsentRecord
 from spine.store import Store
 from tests.clickhouse_server import Server
 from tests.flow.derived import own_store
+from tests.flow.small_log import append, small_log
 from tests.flow.test_withdrawn_before import taken, work
 
 KEY = ErasureKey(b"a secret of more than thirty-two characters")
@@ -34,24 +35,13 @@ T_MS = 1_711_756_800_000
 
 @pytest.fixture
 async def log(tmp_path: Path) -> AsyncIterator[EmbeddedLog]:
-    opened = await EmbeddedLog.open(
-        tmp_path / "log.sqlite",
-        batch_records=5,
-        batch_wait_ms=20,
-        max_bytes=1 << 30,
-        retention_s=3600,
-    )
-    yield opened
-    await opened.close()
+    async with small_log(tmp_path / "log.sqlite") as opened:
+        yield opened
 
 
 async def erase(control: Control, kind: str, name: str, at_ms: int) -> None:
     mark = KEY.mark(identifier_id("shop", kind, name)).hex()
     await control.enter_mark(Mark(mark, at_ms, "ab" * 8, "shop", KEY.name))
-
-
-async def append(log: EmbeddedLog, records: Sequence[EventRecord | ConsentRecord]) -> None:
-    await log.append([Entry(bytes(16), encode(one)) for one in records])
 
 
 def decided(device: str, at_ms: int) -> ConsentRecord:

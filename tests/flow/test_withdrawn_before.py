@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from uuid import uuid4
@@ -24,7 +24,7 @@ from spine.embedded_log import EmbeddedLog
 from spine.errors import Unavailable
 from spine.log import Entry, Range
 from spine.metrics import Metrics
-from spine.record import EventRecord, encode
+from spine.record import EventRecord
 from spine.settings import SiteSettings
 from spine.store import Store
 from spine.withdrawal import ALL, EVERYTHING, NOTHING, Withdrawn
@@ -32,6 +32,7 @@ from tests.clickhouse_server import Server
 from tests.flow.derived import own_store, shown
 from tests.flow.happenings import Happening, record
 from tests.flow.passage import DyingStore
+from tests.flow.small_log import append, small_log
 from tests.unit.collector.given import ANALYTICS, NOW_MS, RECEIPT, claims, purchase, source
 
 T_MS = 1_711_756_800_000
@@ -39,15 +40,8 @@ T_MS = 1_711_756_800_000
 
 @pytest.fixture
 async def log(tmp_path: Path) -> AsyncIterator[EmbeddedLog]:
-    opened = await EmbeddedLog.open(
-        tmp_path / "log.sqlite",
-        batch_records=5,
-        batch_wait_ms=20,
-        max_bytes=1 << 30,
-        retention_s=3600,
-    )
-    yield opened
-    await opened.close()
+    async with small_log(tmp_path / "log.sqlite") as opened:
+        yield opened
 
 
 def taken(
@@ -56,10 +50,6 @@ def taken(
     told = record(Happening("shop", "page_view", event_id, at_ms, "browser", device, user))
     granted = {"purposes": ("analytics",), **stamp}
     return msgspec.structs.replace(told, stamp=msgspec.structs.replace(told.stamp, **granted))
-
-
-async def append(log: EmbeddedLog, records: Sequence[EventRecord]) -> None:
-    await log.append([Entry(bytes(16), encode(one)) for one in records])
 
 
 async def work(
@@ -154,14 +144,8 @@ async def test_an_order_lands_as_if_its_collector_had_known(
 ) -> None:
     """Its copies, too; and a processor that dies behind the rows reads it again to the same end."""
     sites = sites_of({"shop": SiteSettings(consent="eu")})
-    known = await EmbeddedLog.open(
-        tmp_path / "known.sqlite",
-        batch_records=5,
-        batch_wait_ms=20,
-        max_bytes=1 << 30,
-        retention_s=3600,
-    )
     async with (
+        small_log(tmp_path / "known.sqlite") as known,
         own_store(clickhouse_server) as store,
         own_store(clickhouse_server) as other,
         followed(EmbeddedControl(log._path)) as control,
@@ -196,7 +180,6 @@ async def test_an_order_lands_as_if_its_collector_had_known(
         processor = Processor(log, log_id, store, sites, control, Metrics("test"))
         await processor.take_range(Range(0, 1, 8), 3)  # as after a crash before the ledger line
         assert await shown(store, "shop") == before
-    await known.close()
 
 
 @pytest.mark.parametrize("calls", range(1, 12))
