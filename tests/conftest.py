@@ -34,7 +34,9 @@ def kafka_broker() -> Iterator[Broker]:
 @pytest.fixture(scope="session")
 def clickhouse_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The real engine behind ClickHouse's HTTP interface, writable, one for the whole session."""
-    with started(tmp_path_factory.mktemp("clickhouse"), "--writable") as server:
+    directory = tmp_path_factory.mktemp("clickhouse")
+    copy_store(directory)
+    with started(directory, "--writable") as server:
         yield server
 
 

@@ -7,18 +7,37 @@ A migration of a new store is two seconds of CPU. What a first start does by its
 import asyncio
 import atexit
 import functools
+import re
 import shutil
 import sys
 import tempfile
+from graphlib import TopologicalSorter
 from pathlib import Path
 
-from spine.store import Store
+from spine.store import DATABASE, Store
 from tests.nursery import run
+
+_NAMED = re.compile(rf"\b{DATABASE}\.(\w+)")
 
 
 def copy_store(to: Path) -> None:
     """Put an empty store with all tables at `to`, where chDB or its endpoint may open it."""
-    shutil.copytree(_template(), to, symlinks=True)
+    shutil.copytree(_template(), to, symlinks=True, dirs_exist_ok=True)
+
+
+async def make_tables(store: Store, database: str) -> None:
+    """Make in another database of a copied store what a migration ends in, without the way there.
+
+    That it is the same, `test_migrate.py` says."""
+    rows = await store.select(
+        f"SELECT name, create_table_query FROM system.tables WHERE database = '{DATABASE}'"
+    )
+    made = {name: query for name, query in rows if not name.startswith(".")}
+    asks = {name: {*_NAMED.findall(query)} & made.keys() - {name} for name, query in made.items()}
+    for name in TopologicalSorter(asks).static_order():
+        await store.command(_NAMED.sub(rf"{database}.\1", made[name]))
+    for table in ("migrations", "derive_versions"):
+        await store.command(f"INSERT INTO {database}.{table} SELECT * FROM {DATABASE}.{table}")
 
 
 @functools.cache

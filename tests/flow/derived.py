@@ -10,6 +10,7 @@ from spine.store import Row, Store
 from tests.clickhouse_server import Server
 from tests.flow.happenings import DAY_MS, Happening, Order, records
 from tests.flow.passage import enter_site, process
+from tests.migrated import make_tables
 
 START_MS = 1_711_756_800_000
 
@@ -95,10 +96,11 @@ async def make_up(store: Store, site: str) -> None:
 @asynccontextmanager
 async def own_store(server: Server) -> AsyncIterator[Store]:
     """A store with tables and nothing in it, behind ClickHouse's HTTP interface."""
-    url = f"clickhouse://{server.host}:{server.port}/d{uuid4().hex}"
+    database = f"d{uuid4().hex}"
+    url = f"clickhouse://{server.host}:{server.port}/{database}"
     store = await Store.open(url, Path(), makes=True)
     try:
-        await store.migrate(lambda _: None)
+        await make_tables(store, database)
         yield store
     finally:
         await store.close()

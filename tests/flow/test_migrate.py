@@ -1,5 +1,8 @@
 """A migration that was killed anywhere is done to its end, and changes no number."""
 
+from pathlib import Path
+from uuid import uuid4
+
 import pytest
 
 from processors.audit import audit
@@ -48,3 +51,27 @@ async def test_sessions_by_visitor_become_sessions_by_day(
         assert kept == await store.select(
             "SELECT count(), sum(length(sessions_of_day)) FROM visitor_days FINAL"
         )
+
+
+async def test_what_tests_begin_with_is_what_a_migration_ends_in(
+    clickhouse_server: Server,
+) -> None:
+    async with own_store(clickhouse_server) as store:
+        database = f"m{uuid4().hex}"
+        url = f"clickhouse://{clickhouse_server.host}:{clickhouse_server.port}/{database}"
+        migrated = await Store.open(url, Path(), makes=True)
+        try:
+            await migrated.migrate(lambda _: None)
+            assert await _tables(store) == await _tables(migrated)
+            await store.check_version()
+        finally:
+            await migrated.close()
+
+
+async def _tables(store: Store) -> dict[str, str]:
+    rows = await store.select(
+        "SELECT name, replaceAll(create_table_query, concat(database, '.'), '') FROM system.tables"
+        " WHERE database = currentDatabase()"
+    )
+    assert len(rows) > 40
+    return dict(rows)
