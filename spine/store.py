@@ -6,8 +6,6 @@ after a lost connection, and because a batch may be landed again after a crash.
 
 import asyncio
 import base64
-import importlib.resources
-import re
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +17,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError, ProgrammingError
 
 from spine.errors import Misconfigured, Unavailable
+from spine.migrations import migrations, statements, views
 from spine.store_trouble import brief, translated
 from spine.trust import trusting
 
@@ -39,8 +38,6 @@ _SETTINGS = {
     "max_query_size": 1 << 28,  # the keys a batch touched travel inside the statement
 }
 _UNKNOWN_DATABASE = 81
-_MIGRATIONS = "spine.tables"
-_STATEMENT_END = re.compile(r";[ \t]*\n")
 
 
 class Store:
@@ -196,7 +193,9 @@ class Store:
         await self.select("SELECT 1")
 
     async def migrate(self, say: Callable[[str], None]) -> None:
-        """Bring the tables to this program's version; safe to repeat. Raises: Misconfigured."""
+        """Bring tables and views to this program's version; safe to repeat.
+
+        Raises: Misconfigured."""
         await self.command(
             "CREATE TABLE IF NOT EXISTS migrations (number UInt32, name String,"
             " applied_at DateTime64(3, 'UTC')) ENGINE = ReplacingMergeTree ORDER BY number"
@@ -204,11 +203,13 @@ class Store:
         done = {row[0] for row in await self.select("SELECT number FROM migrations")}
         known = migrations()
         _refuse_newer(done, known)
-        for number, (name, text) in known.items():
-            if number in done:
-                continue
+        missing = [number for number in known if number not in done]
+        for number in missing:
+            name, text = known[number]
             say(f"migration {name}")
-            for statement in statements(text):
+            # Views come before the last number is noted: who is killed between lays them again.
+            laid = views() if number == missing[-1] else []
+            for statement in [*statements(text), *laid]:
                 await self.command(statement)
             await self.command(f"INSERT INTO migrations SELECT {number}, '{name}', now64(3, 'UTC')")
         await self.command(
@@ -236,18 +237,6 @@ class Store:
         """Let go of both connections."""
         await asyncio.to_thread(self._writer.close)
         await asyncio.to_thread(self._reader.close)
-
-
-def migrations() -> dict[int, tuple[str, str]]:
-    """Give every migration this program knows, in order: number → name and SQL."""
-    files = (f for f in importlib.resources.files(_MIGRATIONS).iterdir() if f.name.endswith(".sql"))
-    named = sorted((f.name.removesuffix(".sql"), f.read_text("utf-8")) for f in files)
-    return {int(name.split("_")[0]): (name, text) for name, text in named}
-
-
-def statements(text: str) -> list[str]:
-    """Cut a migration into its statements; each ends with a semicolon at the end of a line."""
-    return [part.strip() for part in _STATEMENT_END.split(text + "\n") if part.strip()]
 
 
 def packed(digests: Iterable[bytes]) -> str:

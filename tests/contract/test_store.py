@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from spine.errors import Misconfigured, Unavailable
-from spine.store import DERIVE_VERSION, Store, migrations, packed, statements
+from spine.migrations import migrations, statements
+from spine.store import DERIVE_VERSION, Store, packed
 from tests.clickhouse_server import Server, started
 
 

@@ -6,7 +6,8 @@ from uuid import uuid4
 import pytest
 
 from processors.audit import audit
-from spine.store import Store, migrations, statements
+from spine.migrations import migrations, statements
+from spine.store import Store
 from tests.clickhouse_server import Server
 from tests.flow.derived import happenings, land, own_store, shown
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from spine.store import migrations
+from spine.migrations import migrations
 from tests.faults.oracle import settle
 from tests.flow.copies import Copy
 from tests.flow.houses import House, embedded_house, house_of

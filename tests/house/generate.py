@@ -7,6 +7,7 @@ A page says where such a part stands with two comment lines, `<!-- made: NAME --
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -25,6 +26,7 @@ from consent_rules.table import table as rules_table
 from spine.codes import CODES
 from spine.counted import Counted, Measured
 from spine.metrics import Metrics
+from spine.migrations import migrations, views
 from spine.settings import Settings, SiteSettings
 
 ROOT = Path(__file__).parents[2]
@@ -42,12 +44,25 @@ def pages() -> dict[Path, str]:
     found = {
         ROOT / "settings.example.toml": example(),
         ROOT / "docs/openapi.json": description().decode(),
+        ROOT / "tests/house/landed.txt": landed(),
     }
     for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
         text = path.read_text("utf-8")
         if _MADE.search(text):
             found[path] = written(text)
     return found
+
+
+def landed() -> str:
+    """The digest of every migration, and of all views as of the last: what has landed stays as it
+    is, and views change only under a new number."""
+    lines = [f"{_digest(text)} {name}" for name, text in migrations().values()]
+    lines.append(f"{_digest(*views())} views as of migration {max(migrations())}")
+    return "\n".join(lines) + "\n"
+
+
+def _digest(*texts: str) -> str:
+    return sha256("\0".join(texts).encode()).hexdigest()
 
 
 def codes() -> str:

@@ -13,9 +13,10 @@ from beleg.__main__ import cli
 from collector.decode import Claims, decode
 from spine.codes import CODES
 from spine.event import Commerce, ConsentClaim, Event, Identifiers, Item, Page
+from spine.migrations import migrations
 from spine.settings import Settings
 from spine.settings_file import load
-from spine.store import Store, migrations
+from spine.store import Store
 from tests.clickhouse_server import Server
 from tests.house.generate import ROOT, metric_names, pages, settings
 

@@ -1,0 +1,2 @@
+-- From here on views are not written in migrations: `spine/views/` has each as it is now, and all
+-- are laid anew with the last migration of a run. A change of a view comes with a number of its own.

@@ -1,0 +1,71 @@
+-- Visitors are counted by eight bytes of their digest.
+-- Days are days in the site's time zone (UTC while the store does not know the site): of the
+-- session's start, of the order. What has no session is unattributed: its touch is empty. What has
+-- no currency of its own has the site's.
+CREATE OR REPLACE VIEW v_kpi_daily AS
+SELECT
+    a.date AS date, a.site AS site,
+    if(a.touch = '', '(unattributed)', a.words.1) AS channel_group,
+    if(a.touch = '', '(unattributed)', a.words.2) AS source,
+    if(a.touch = '', '(unattributed)', a.words.3) AS medium,
+    if(a.touch = '', '(unattributed)', a.words.4) AS campaign,
+    toString(ifNull(a.own_currency, t.currency)) AS currency,
+    sum(a.n_sessions) AS sessions, sum(a.n_engaged) AS engaged_sessions,
+    sum(a.n_visitors) AS visitors, sum(a.n_orders) AS orders, sum(a.sum_gross) AS gross,
+    sum(a.sum_refunded) AS refunded, gross - refunded AS net,
+    sum(a.sum_verified_net) AS verified_net, sum(a.n_new) AS new_customers, sum(a.n_leads) AS leads,
+    CAST(NULL, 'Nullable(Decimal(18, 4))') AS cost, CAST(NULL, 'Nullable(UInt64)') AS clicks,
+    CAST(NULL, 'Nullable(UInt64)') AS impressions,
+    if(sessions = 0, NULL, orders / sessions) AS cvr,
+    if(orders = 0, NULL, toFloat64(gross) / orders) AS aov,
+    CAST(NULL, 'Nullable(Float64)') AS cpa, CAST(NULL, 'Nullable(Float64)') AS roas,
+    CAST(NULL, 'Nullable(Float64)') AS cac, CAST(NULL, 'Nullable(Float64)') AS cpl,
+    CAST(NULL, 'Nullable(Float64)') AS ctr, CAST(NULL, 'Nullable(Float64)') AS cpc,
+    if(sessions = 0, NULL, 1 - engaged_sessions / sessions) AS bounce_rate
+FROM (
+    SELECT
+        *, CAST(
+            if(touch = '', '(\'\',\'\',\'\',\'\')', touch), 'Tuple(String, String, String, String)'
+        ) AS words
+    FROM (
+        SELECT
+            s.day + (s.site_quarter IN (SELECT site_quarter FROM quarter_rows WHERE ahead))
+                - (s.site_quarter IN (SELECT site_quarter FROM quarter_rows WHERE NOT ahead))
+                AS date,
+            s.site AS site, s.touch AS touch, CAST(NULL, 'Nullable(String)') AS own_currency,
+            count() AS n_sessions, sum(s.engaged) AS n_engaged,
+            uniqExact(reinterpretAsUInt64(s.visitor_key)) AS n_visitors,
+            toUInt64(0) AS n_orders, toDecimal128(0, 4) AS sum_gross,
+            toDecimal128(0, 4) AS sum_refunded, toDecimal128(0, 4) AS sum_verified_net,
+            toUInt64(0) AS n_new, toUInt64(0) AS n_leads
+        FROM (
+            SELECT
+                *, cityHash64(site) + intDiv(toUnixTimestamp(started_at), 900) AS site_quarter
+            FROM session_rows
+        ) AS s
+        GROUP BY date, site, touch
+        UNION ALL
+        SELECT
+            toDate(substring(
+                toString(assumeNotNull(o.ordered_at), if(t.timezone = '', 'UTC', t.timezone)), 1, 10
+            )) AS date, o.site, o.touch, o.currency,
+            0, 0, 0, count(), sum(ifNull(o.gross, 0)), sum(ifNull(o.refunded, 0)),
+            sumIf(ifNull(o.gross - o.refunded, 0), o.verified),
+            countIf(o.order_key IN new_customer_rows), 0
+        FROM order_visits AS o
+        LEFT ANY JOIN (SELECT site, timezone FROM sites FINAL) AS t ON o.site = t.site
+        WHERE o.ordered_at IS NOT NULL
+        GROUP BY date, o.site, o.touch, o.currency
+        UNION ALL
+        SELECT
+            toDate(substring(
+                toString(c.occurred_at, if(t.timezone = '', 'UTC', t.timezone)), 1, 10
+            )) AS date, c.site, c.touch, nullIf(c.currency, ''),
+            0, 0, 0, 0, 0, 0, 0, 0, count()
+        FROM lead_rows AS c
+        LEFT ANY JOIN (SELECT site, timezone FROM sites FINAL) AS t ON c.site = t.site
+        GROUP BY date, c.site, c.touch, c.currency
+    )
+) AS a
+LEFT ANY JOIN (SELECT site, currency FROM sites FINAL) AS t ON a.site = t.site
+GROUP BY date, site, channel_group, source, medium, campaign, currency;

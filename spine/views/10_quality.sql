@@ -1,0 +1,69 @@
+-- What to know before a number is believed, by day and site: repeats, late and corrected events,
+-- orders whose reports disagree or that only a browser told of, sessions of nobody known.
+
+-- Days are days in the site's time zone: of receipt for what arrived, of the order, of the session.
+CREATE OR REPLACE VIEW v_data_quality_daily AS
+SELECT
+    a.date AS date, a.site AS site, sum(n_events) AS events, sum(n_duplicates) AS duplicates,
+    sum(n_conflicts) AS duplicate_conflicts, sum(n_late) AS late, sum(n_clamped) AS clamped,
+    sum(n_filled) AS currency_filled, sum(n_unreadable) AS consent_unreadable,
+    sum(n_orders) AS orders, sum(n_unverified) AS unverified,
+    sum(n_disagreeing) AS orders_disagreeing, sum(n_sessions) AS sessions,
+    sum(n_unstitched) AS unstitched, CAST(NULL, 'Nullable(UInt64)') AS bots,
+    if(events = 0, NULL, late / events) AS late_share,
+    if(orders = 0, NULL, unverified / orders) AS unverified_share,
+    if(sessions = 0, NULL, 1 - unstitched / sessions) AS stitched_share
+FROM (
+    SELECT
+        received_on AS date, site, count() AS n_events, toUInt64(0) AS n_duplicates,
+        toUInt64(0) AS n_conflicts, sum(is_late) AS n_late, sum(is_clamped) AS n_clamped,
+        sum(is_filled) AS n_filled, sum(is_unreadable) AS n_unreadable, toUInt64(0) AS n_orders,
+        toUInt64(0) AS n_unverified, toUInt64(0) AS n_disagreeing, toUInt64(0) AS n_sessions,
+        toUInt64(0) AS n_unstitched
+    FROM (
+        -- Two kinds of key may tell of one event: it counts on the day when the first was heard.
+        SELECT
+            site, event_key, min(received_on) AS received_on,
+            min(received_at) > min(occurred_at) + INTERVAL 24 HOUR AS is_late,
+            max(has(flags, 'time_clamped')) AS is_clamped,
+            max(has(flags, 'currency_filled')) AS is_filled,
+            max(has(flags, 'consent_unreadable')) AS is_unreadable
+        FROM events FINAL
+        GROUP BY site, event_key
+    )
+    GROUP BY date, site
+    UNION ALL
+    SELECT
+        toDate(substring(
+            toString(f.received_at, if(t.timezone = '', 'UTC', t.timezone)), 1, 10
+        )) AS date, f.site, 0, count(), countIf(f.code = 'duplicate_conflict'),
+        0, 0, 0, 0, 0, 0, 0, 0, 0
+    FROM (SELECT site, received_at, code FROM fates FINAL WHERE fate = 'duplicate') AS f
+    LEFT ANY JOIN (SELECT site, timezone FROM sites FINAL) AS t ON f.site = t.site
+    GROUP BY date, f.site
+    UNION ALL
+    SELECT
+        toDate(substring(
+            toString(assumeNotNull(o.ordered_at), if(t.timezone = '', 'UTC', t.timezone)), 1, 10
+        )) AS date, o.site, 0, 0, 0, 0, 0, 0, 0, count(), countIf(NOT o.verified),
+        countIf(o.order_key IN (
+            SELECT order_key FROM order_facts WHERE name = 'purchase' AND value IS NOT NULL
+            GROUP BY order_key HAVING uniqExact(value, currency) > 1
+        )), 0, 0
+    FROM (SELECT * FROM orders FINAL WHERE status != '' AND ordered_at IS NOT NULL) AS o
+    LEFT ANY JOIN (SELECT site, timezone FROM sites FINAL) AS t ON o.site = t.site
+    GROUP BY date, o.site
+    UNION ALL
+    SELECT
+        s.day + (s.site_quarter IN (SELECT site_quarter FROM quarter_rows WHERE ahead))
+            - (s.site_quarter IN (SELECT site_quarter FROM quarter_rows WHERE NOT ahead)) AS date,
+        s.site, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, count(),
+        countIf(s.visitor_key NOT IN (SELECT visitor_key FROM person_rows))
+    FROM (
+        SELECT
+            *, cityHash64(site) + intDiv(toUnixTimestamp(started_at), 900) AS site_quarter
+        FROM session_rows
+    ) AS s
+    GROUP BY date, s.site
+) AS a
+GROUP BY date, site;
