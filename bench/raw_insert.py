@@ -19,7 +19,8 @@ from collector.decode import Claims, decode
 from collector.observe import Receipt
 from collector.source import Sources
 from processors.judge import read
-from processors.rows import Site, event_columns, landings
+from processors.rows import event_columns, landings
+from processors.site import Site
 from spine.log import Record
 from spine.settings import SiteSettings
 from spine.store import Store

@@ -20,7 +20,7 @@ from bench.process import ROOT
 from bench.raw_insert import admitted
 from bench.stored import fill, known_visitors
 from processors.loop import Processor
-from processors.rows import Site
+from processors.site import Site
 from processors.sites import enter_sites
 from reports.engine import Engine, Limits, Question
 from reports.statement import Failure

@@ -19,8 +19,9 @@ from processors.derive import Touched, derive, touched
 from processors.erasure import Eraser
 from processors.half_landed import take_out
 from processors.judge import Verdict, judge, read
-from processors.rows import Site, tables
+from processors.rows import tables
 from processors.seen import SeenFilter
+from processors.site import Site
 from processors.withdrawn import passes
 from spine.control import Control
 from spine.errors import Unavailable

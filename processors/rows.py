@@ -5,7 +5,6 @@ Columns are built directly, because turning 10,000 rows into columns stalls the 
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import NamedTuple
 
 import msgspec
 
@@ -29,30 +28,13 @@ from processors.evidence import (
     visitor_of,
 )
 from processors.judge import Reading, Verdict
-from processors.rulebook import Rulebook
+from processors.site import Site
 from spine.event import Commerce, Event, Identifiers, Page
 from spine.money import amount
 from spine.record import EventRecord, Stamp
-from spine.settings import SiteSettings
 
 _DIRECT = Touch("", "", "", "", "", "", "", "")
 _NO_PAGE, _NO_COMMERCE, _NO_IDENTIFIERS = Page(), Commerce(), Identifiers()
-
-
-def places(steps: Sequence[str]) -> Mapping[str, int]:
-    """Number the steps of a funnel from 1."""
-    return {name: nth for nth, name in enumerate(steps, 1)}
-
-
-class Site(NamedTuple):
-    """What of a site's settings shapes its rows; without its rules nobody is judged again."""
-
-    own_hosts: frozenset[str] = frozenset()
-    lead_names: frozenset[str] = frozenset({"generate_lead"})
-    rules: Rulebook | None = None
-    funnel: Mapping[str, int] = places(SiteSettings().funnel_steps)
-
-
 _NO_SITE = Site()
 
 

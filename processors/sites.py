@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from processors.rows import Site, places
 from processors.rulebook import Rulebook
+from processors.site import Site, places
 from spine.settings import SiteSettings
 from spine.store import Store
 

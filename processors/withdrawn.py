@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from processors.judge import Reading
 from processors.replay import Again, Left, without
-from processors.rows import Site
+from processors.site import Site
 from spine.control import Control
 from spine.digest import identifier_id
 from spine.record import ConsentRecord, EventRecord, decode, decode_to_land

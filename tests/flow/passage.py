@@ -8,8 +8,8 @@ from processors.derive import derive, touched
 from processors.judge import Verdict, judge, read
 from processors.ledger import enter
 from processors.loop import land
-from processors.rows import Site
 from processors.seen import seen
+from processors.site import Site
 from spine.errors import Unavailable
 from spine.log import Batch, Range, Record
 from spine.metrics import Metrics

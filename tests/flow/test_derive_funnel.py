@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from processors.rows import Site, places
+from processors.site import Site, places
 from spine.store import Store
 from tests.flow.funnel_model import FUNNEL
 from tests.flow.happenings import DAY_MS, HOUR_MS, Happening, Order, records

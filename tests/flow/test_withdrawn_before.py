@@ -15,7 +15,7 @@ from processors import logs
 from processors.audit import audit
 from processors.balance import balance
 from processors.loop import Processor
-from processors.rows import Site
+from processors.site import Site
 from processors.sites import sites_of
 from spine.control import Control, followed
 from spine.digest import identifier_id

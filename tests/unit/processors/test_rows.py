@@ -19,7 +19,8 @@ from processors.evidence import (
     visitor_of,
 )
 from processors.judge import NOBODY, judge, read
-from processors.rows import Site, tables
+from processors.rows import tables
+from processors.site import Site
 from spine.event import Page
 from spine.log import Record
 from spine.record import EventRecord, SpillRecord, Stamp, TallyRecord, encode

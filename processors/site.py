@@ -1,0 +1,21 @@
+"""What of a site's settings shapes its rows."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from processors.rulebook import Rulebook
+from spine.settings import SiteSettings
+
+
+def places(steps: Sequence[str]) -> Mapping[str, int]:
+    """Number the steps of a funnel from 1."""
+    return {name: nth for nth, name in enumerate(steps, 1)}
+
+
+class Site(NamedTuple):
+    """What of a site's settings shapes its rows; without its rules nobody is judged again."""
+
+    own_hosts: frozenset[str] = frozenset()
+    lead_names: frozenset[str] = frozenset({"generate_lead"})
+    rules: Rulebook | None = None
+    funnel: Mapping[str, int] = places(SiteSettings().funnel_steps)
