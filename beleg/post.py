@@ -78,6 +78,7 @@ def open_session(requests: int, answer_timeout_s: float) -> aiohttp.ClientSessio
         connector=aiohttp.TCPConnector(limit=requests),
         timeout=aiohttp.ClientTimeout(total=answer_timeout_s),
         cookie_jar=aiohttp.DummyCookieJar(),
+        skip_auto_headers=("User-Agent",),  # ours says nothing of a visitor
     )
 
 

@@ -254,10 +254,10 @@ def _entry(kept: Kept, claimed_ms: int, arrival: _Arrival) -> tuple[str, Entry]:
     return event_id, Entry(key, b"".join((names, times, ruling.stamp_json, seen, body, b"}")))
 
 
-def _observed(kept: Kept, receipt: Receipt, source: Source) -> tuple[str, str]:
+def _observed(kept: Kept, receipt: Receipt, source: Source) -> tuple[str, str, str]:
     if source.channel == "server":  # its own address says nothing about the visitor
-        return truncated(kept.event.ip or ""), kept.event.user_agent or ""
-    return kept.observed(receipt.ip, receipt.user_agent)
+        return truncated(kept.event.ip or ""), kept.event.user_agent or "", ""
+    return (*kept.observed(receipt.ip, receipt.user_agent), kept.hints(receipt.client_hints))
 
 
 def _filled_id(event: Event, body: bytes, receipt: Receipt, source: Source) -> str:

@@ -8,6 +8,7 @@ from collector.countries import Countries
 from collector.head import Head
 from collector.observe import Network, Receipt, client_address, country_of, truncated
 from collector.source import Source, Sources
+from spine.client_hints import reduced
 
 _MAX_USER_AGENT = 1000
 _PREFLIGHT_AGE_S = 7200
@@ -75,7 +76,14 @@ def receipt_of(
     if countries is not None and not country:
         country = countries.of(address)
     agent = _readable(head.headers.get("User-Agent", "")[: 4 * _MAX_USER_AGENT])
-    return Receipt(now_ms, truncated(address), agent, country)
+    return Receipt(now_ms, truncated(address), agent, country, _hints(head))
+
+
+def _hints(head: Head) -> str:
+    headers = head.headers
+    brands = headers.get("Sec-CH-UA", "")
+    mobile, platform = headers.get("Sec-CH-UA-Mobile", ""), headers.get("Sec-CH-UA-Platform", "")
+    return reduced(brands, mobile, platform) if brands or mobile or platform else ""
 
 
 @lru_cache(maxsize=4096)

@@ -15,13 +15,14 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 class Receipt(NamedTuple):
     """What the server saw, as opposed to what the client claims.
 
-    Shape: `ip` is truncated already; `country` is a code of ISO 3166-1, empty when unknown. Units:
-    milliseconds since 1970."""
+    Shape: `ip` is truncated already; `country` is a code of ISO 3166-1, empty when unknown;
+    `client_hints` as `spine.client_hints` writes them. Units: milliseconds since 1970."""
 
     received_ms: int
     ip: str
     user_agent: str
     country: str = ""
+    client_hints: str = ""
 
 
 @lru_cache(maxsize=8192)

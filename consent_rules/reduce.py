@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from consent_rules.regime import ALL_IDS, Extent, Rule
+from spine.bots import REDUCED, bot_of
 from spine.click_ids import is_click_id, may_hold_one, without_click_ids
 from spine.event import Commerce, Event, Item, Page
 
@@ -97,6 +98,8 @@ def reduced_agent(agent: str, extent: str) -> str:
         return agent
     if extent == "drop":
         return ""
+    if bot_of(agent):  # nobody's privacy, and nobody would know it any more
+        return REDUCED
     browser = "Other"
     for name, pattern in _BROWSERS:
         if (found := pattern.search(agent)) is not None:

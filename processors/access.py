@@ -20,9 +20,9 @@ _NOBODY = "toFixedString('', 16)"
 _AS_SENT = (
     "name", "event_id", "channel", "occurred_at", "received_at", "anonymous_id", "user_id",
     "email_sha256", "phone_sha256", "crm_id", "page_url", "page_referrer", "page_title", "ip",
-    "user_agent", "source", "medium", "campaign", "term", "content", "channel_group",
-    "click_id_name", "click_id", "transaction_id", "currency", "value", "tax", "shipping",
-    "discount", "coupon", "items", "properties",
+    "user_agent", "device", "browser", "browser_version", "os", "bot", "source", "medium",
+    "campaign", "term", "content", "channel_group", "click_id_name", "click_id", "transaction_id",
+    "currency", "value", "tax", "shipping", "discount", "coupon", "items", "properties",
 )  # fmt: skip
 _DECIDED = (
     "consent_kept", "consent_rule", "consent_version", "consent_purposes", "consent_denied",
@@ -31,6 +31,7 @@ _DECIDED = (
 _SESSION = (
     "session_id", "started_at", "ended_at", "events", "page_views", "engaged", "channel_group",
     "source", "medium", "campaign", "landing_page",
+    "device",
 )  # fmt: skip
 _ORDER = (
     "transaction_id", "ordered_at", "currency", "gross", "refunded", "net", "tax", "shipping",

@@ -51,7 +51,8 @@ class Window(NamedTuple):
 
 
 def touched(records: Iterable[EventRecord]) -> Touched:
-    """Collect the keys that these events touch. Pure."""
+    """Collect the keys that these events touch, a bot's too: an older list may have had it for a
+    person when the facts landed. Pure."""
     visitor_days: dict[bytes, set[int]] = {}
     found = Touched(visitor_days, set(), set())
     for record in records:

@@ -181,7 +181,12 @@ async def land(
     store: Store, log_id: str, verdict: Verdict, sites: Mapping[str, Site], metrics: Metrics
 ) -> None:
     """Insert what a batch brought. Raises: Unavailable; landing the same batch again is safe."""
-    for table, columns in await asyncio.to_thread(tables, log_id, verdict, sites):
+    landing = await asyncio.to_thread(tables, log_id, verdict, sites)
+    _, events = landing[0]
+    told = zip(events["site"], events["bot"], strict=True)
+    for site, count in Counter(site for site, bot in told if bot).items():
+        metrics.bots.labels(site).inc(count)
+    for table, columns in landing:
         reach(f"before {table}")
         with metrics.store_seconds.labels(table).time():
             await store.insert(table, columns)

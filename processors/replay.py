@@ -114,7 +114,10 @@ def _rewritten(record: EventRecord, kept: Kept, regime: Regime) -> EventRecord:
     if currency_filled:
         flags = tuple(dict.fromkeys((*record.flags, "currency_filled")))
         record = msgspec.structs.replace(record, flags=flags)
-    record = msgspec.structs.replace(record, stamp=kept.stamp, ip=ip, user_agent=user_agent)
+    hints = kept.hints(record.client_hints)
+    record = msgspec.structs.replace(
+        record, stamp=kept.stamp, ip=ip, user_agent=user_agent, client_hints=hints
+    )
     return record if event == record.event else _with_less(record, event)
 
 

@@ -17,7 +17,9 @@ from processors.bookkeeping import (
     spill_columns,
     tally_columns,
 )
-from processors.campaign import Touch, touch
+from processors.campaign import Touch
+from processors.client import Client, client_columns
+from processors.enrich import enriched
 from processors.evidence import (
     is_edge,
     is_report,
@@ -33,14 +35,15 @@ from spine.event import Commerce, Event, Identifiers, Page
 from spine.money import amount
 from spine.record import EventRecord, Stamp
 
-_DIRECT = Touch("", "", "", "", "", "", "", "")
 _NO_PAGE, _NO_COMMERCE, _NO_IDENTIFIERS = Page(), Commerce(), Identifiers()
 _NO_SITE = Site()
 
 
 class Landing(msgspec.Struct, frozen=True, gc=False):
-    """An event on its way into the tables, with the campaign its page tells of; what several
-    tables need is made once."""
+    """An event on its way into the tables, with what was added to it (`processors.enrich`); what
+    several tables need is made once.
+
+    Shape: what is not `counted` is a bot's: it makes orders, and nothing else."""
 
     reading: Reading
     record: EventRecord
@@ -48,9 +51,11 @@ class Landing(msgspec.Struct, frozen=True, gc=False):
     event_key: bytes
     visitor: bytes
     retention: str
+    client: Client
     touch: Touch
     is_lead: bool
     step: int
+    counted: bool
     page: Page
     commerce: Commerce
     amount: Decimal | None
@@ -68,6 +73,7 @@ def landings(readings: Iterable[Reading], sites: Mapping[str, Site]) -> list[Lan
 def _landing(reading: Reading, record: EventRecord, site: Site) -> Landing:
     event = record.event
     page, commerce = event.page or _NO_PAGE, event.commerce
+    added = enriched(record, site)
     return Landing(
         reading,
         record,
@@ -75,9 +81,11 @@ def _landing(reading: Reading, record: EventRecord, site: Site) -> Landing:
         bytes.fromhex(record.event_key),
         visitor_of(record),
         retention_of(record),
-        touch(page.url or "", page.referrer or "", site.own_hosts) or _DIRECT,
-        event.name in site.lead_names,
-        site.funnel.get(event.name, 0),
+        added.client,
+        added.touch,
+        added.is_lead,
+        added.step,
+        site.counts_bots or not added.client.bot,
         page,
         commerce or _NO_COMMERCE,
         amount(commerce) if commerce is not None else None,
@@ -123,6 +131,7 @@ def event_columns(log_id: str, events: Sequence[Landing]) -> Columns:
         "ip": [record.ip for record in records],
         "user_agent": [record.user_agent for record in records],
         "flags": [record.flags for record in records],
+        **client_columns([e.client for e in events]),
         **_claimed_columns([e.event for e in events]),
         **_page_columns([e.page for e in events], [e.touch for e in events]),
         **_commerce_columns([e.commerce for e in events]),
@@ -191,7 +200,7 @@ def _stamp_columns(stamps: Sequence[Stamp]) -> Columns:
 
 def visitor_fact_columns(events: Sequence[Landing]) -> Columns:
     """One row per event that makes sessions."""
-    events = [event for event in events if opens_session(event.record)]
+    events = [event for event in events if event.counted and opens_session(event.record)]
     return {
         "site": [e.record.site for e in events],
         "visitor_id": [e.visitor for e in events],
@@ -209,6 +218,7 @@ def visitor_fact_columns(events: Sequence[Landing]) -> Columns:
         "click_id": [e.touch.click_id for e in events],
         "retention": [e.retention for e in events],
         "step": [e.step for e in events],
+        "device": [e.client.device for e in events],
     }
 
 
@@ -236,7 +246,7 @@ def order_fact_columns(events: Sequence[Landing]) -> Columns:
 
 def lead_fact_columns(events: Sequence[Landing]) -> Columns:
     """One row per report of a lead."""
-    events = [event for event in events if event.is_lead]
+    events = [event for event in events if event.counted and event.is_lead]
     return {
         "site": [e.record.site for e in events],
         "event_key": [e.event_key for e in events],
@@ -252,7 +262,7 @@ def lead_fact_columns(events: Sequence[Landing]) -> Columns:
 
 def edge_columns(events: Sequence[Landing]) -> Columns:
     """One row per event that links an anonymous id and a user id."""
-    events = [event for event in events if is_edge(event.record)]
+    events = [event for event in events if event.counted and is_edge(event.record)]
     return {
         "anonymous_key": [e.visitor for e in events],
         "user_key": [user_of(e.record) for e in events],

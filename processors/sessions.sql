@@ -19,7 +19,7 @@ evidence AS (
         arraySort(groupArray((
             f.occurred_at, f.identity,
             (f.source, f.medium, f.campaign, f.channel_group, f.click_id_name, f.click_id),
-            f.page, f.event_key, f.name = 'page_view', f.is_key, {shown}, f.step
+            f.page, f.event_key, f.name = 'page_view', f.is_key, {shown}, f.step, f.device
         ))) AS facts
     FROM visitor_facts AS f {windows}
     WHERE f.visitor_id IN {visitors}
@@ -51,7 +51,8 @@ chains AS (
             toUInt8(0)
         ) AS furthest_step,
         arrayFirst(touch -> touch.1 != '', chain.3) AS first_touch,
-        arrayFirst(page -> page != '', chain.4) AS landing_page
+        arrayFirst(page -> page != '', chain.4) AS landing_page,
+        chain[1].10 AS device
     FROM cut AS c
     ARRAY JOIN c.chains AS chain
 ),
@@ -73,7 +74,7 @@ laid AS (
             if(c.first_touch.1 = '', '(none)', c.first_touch.2),
             c.first_touch.3,
             if(c.first_touch.1 = '', 'Direct', c.first_touch.4),
-            c.first_touch.5, c.first_touch.6, c.landing_page, c.furthest_step
+            c.first_touch.5, c.first_touch.6, c.landing_page, c.furthest_step, c.device
         ) AS session
     FROM chains AS c
 )

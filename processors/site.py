@@ -13,9 +13,12 @@ def places(steps: Sequence[str]) -> Mapping[str, int]:
 
 
 class Site(NamedTuple):
-    """What of a site's settings shapes its rows; without its rules nobody is judged again."""
+    """What of a site's settings shapes its rows; without its rules nobody is judged again.
 
-    own_hosts: frozenset[str] = frozenset()
+    Shape: to come from one of `quiet_hosts` is no touch: its own, and those it ignores."""
+
+    quiet_hosts: frozenset[str] = frozenset()
     lead_names: frozenset[str] = frozenset({"generate_lead"})
     rules: Rulebook | None = None
     funnel: Mapping[str, int] = places(SiteSettings().funnel_steps)
+    counts_bots: bool = False

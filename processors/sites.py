@@ -13,10 +13,15 @@ def sites_of(settings: Mapping[str, SiteSettings]) -> Mapping[str, Site]:
     """Give what of each site's settings shapes its rows."""
     return {
         name: Site(
-            frozenset(host for origin in site.origins if (host := urlsplit(origin).hostname)),
+            frozenset(
+                {host for origin in site.origins if (host := urlsplit(origin).hostname)}.union(
+                    site.ignored_referrers
+                )
+            ),
             frozenset(site.lead_names),
             Rulebook(name, site),
             places(site.funnel_steps),
+            site.bots == "include",
         )
         for name, site in settings.items()
     }

@@ -77,9 +77,7 @@ class Metrics:
         self.log_lag = self._gauge(
             "log_lag", "Records on the log that are not in the ledger.", ["group", "partition"]
         )
-        self.fates = self._counter(
-            "fates", "Records judged; dedupe hits are those with fate duplicate.", ["fate", "code"]
-        )
+        self._count_landed()
         self.batch_records = self._histogram("batch_records", "Records in a batch.", _SIZES)
         self.batch_seconds = self._histogram(
             "batch_seconds", "Time of a batch from judging to commit.", _ROW_LATENCY_S
@@ -105,6 +103,12 @@ class Metrics:
         )
         build = self._gauge("build_info", "Always 1; the version is the label.", ["version"])
         build.labels(version).set(1)
+
+    def _count_landed(self) -> None:
+        self.fates = self._counter(
+            "fates", "Records judged; dedupe hits are those with fate duplicate.", ["fate", "code"]
+        )
+        self.bots = self._counter("bots", "Events landed as a bot's, by its user agent.", ["site"])
 
     def _count_consent(self) -> None:
         self.consent_decisions = self._counted(

@@ -65,8 +65,9 @@ class EventHead(
 ):
     """What the collector observed and decided about an event.
 
-    Shape: digests in hexadecimal. Units: `occurred_ms` is the corrected time of the event and
-    `received_ms` the collector's clock, both milliseconds since 1970 UTC."""
+    Shape: digests in hexadecimal; `client_hints` as `spine.client_hints` writes them. Units:
+    `occurred_ms` is the corrected time of the event and `received_ms` the collector's clock, both
+    milliseconds since 1970 UTC."""
 
     site: str
     channel: Channel
@@ -82,6 +83,7 @@ class EventHead(
     flags: tuple[str, ...] = ()
     ip: str = ""
     user_agent: str = ""
+    client_hints: str = ""
 
 
 class EventRecord(EventHead, frozen=True, kw_only=True):

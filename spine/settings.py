@@ -233,6 +233,14 @@ class SiteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         dict[str, str],
         _says('Other rules for visitors of a country: {FR = "fr_exempt"}, by ISO 3166-1.'),
     ] = {}
+    ignored_referrers: Annotated[
+        tuple[str, ...],
+        _says("Hosts whose visitors were here before, besides known ones for paying and sign-in."),
+    ] = ()
+    bots: Annotated[
+        Literal["exclude", "include"],
+        _says("Whether events of bots make sessions, leads and persons; they are flagged anyway."),
+    ] = "exclude"
     lead_names: Annotated[tuple[str, ...], _says("Event names that count as leads.")] = (
         "generate_lead",
     )

@@ -13,6 +13,7 @@ from spine.settings import LogSettings, Settings, SiteSettings, address, key_dig
 
 _SITE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ORIGIN = re.compile(r"https?://[^/?#\s]+")
+_HOST = re.compile(r"(?=.{1,200}\Z)[a-z0-9_-]+(?:\.[a-z0-9_-]+)+")
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
 _TOKEN = re.compile(r"[!-~]{16,}")
 _KEY_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -141,15 +142,25 @@ def _check_sites(sites: Mapping[str, SiteSettings]) -> None:
             ZoneInfo(site.timezone)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
             raise Misconfigured(f"sites.{name}.timezone", "is not a known time zone") from error
-        for origin in site.origins:
-            if not _ORIGIN.fullmatch(origin):
-                raise Misconfigured(
-                    f"sites.{name}.origins", f'"{origin}" is not like "https://shop.example"'
-                )
+        _check_hosts(name, site)
         steps = site.funnel_steps
         if not steps or len(steps) > 20 or len(set(steps)) < len(steps) or "" in steps:
             raise Misconfigured(f"sites.{name}.funnel_steps", "1 to 20 event names, each once")
         _check_keys(name, site, owners)
+
+
+def _check_hosts(name: str, site: SiteSettings) -> None:
+    for origin in site.origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise Misconfigured(
+                f"sites.{name}.origins", f'"{origin}" is not like "https://shop.example"'
+            )
+    for host in site.ignored_referrers:
+        if not _HOST.fullmatch(host):
+            raise Misconfigured(
+                f"sites.{name}.ignored_referrers",
+                f'"{host}" is not like "pay.example": lower case, no scheme, port or path',
+            )
 
 
 def _check_keys(name: str, site: SiteSettings, owners: dict[bytes, str]) -> None:

@@ -8,7 +8,7 @@ SELECT
     o.purchases AS purchases, o.revenue AS revenue, t.currency AS currency,
     CAST(s.channel_group, 'String') AS channel_group, CAST(s.source, 'String') AS source,
     CAST(s.medium, 'String') AS medium, CAST(s.campaign, 'String') AS campaign,
-    s.landing_page AS landing_page
+    s.landing_page AS landing_page, if(s.device = '', 'unknown', s.device) AS device
 FROM session_rows AS s
 LEFT ANY JOIN (SELECT site, currency FROM sites FINAL) AS t ON s.site = t.site
 LEFT ANY JOIN (

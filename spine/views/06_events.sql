@@ -12,7 +12,8 @@ SELECT
     e.event_key AS event_key, e.event_key IN copy_rows AS is_copied,
     e.occurred_at AS occurred_at, e.received_at AS received_at, e.anonymous_id AS anonymous_id,
     e.user_id AS user_id, e.visitor_id AS visitor_key, e.transaction_id AS transaction_id,
-    e.value AS value, e.currency AS currency
+    e.value AS value, e.currency AS currency, e.device AS device, e.browser AS browser,
+    e.browser_version AS browser_version, e.os AS os, e.bot AS bot
 FROM events AS e FINAL
 WHERE e.channel = 'browser' OR e.event_key NOT IN copy_rows;
 
@@ -34,13 +35,15 @@ SELECT
         e.visitor_key = toFixedString('', 16), NULL,
         lower(hex(if(e.person_key = toFixedString('', 16), e.visitor_key, e.person_key)))
     ) AS person_id,
-    e.transaction_id AS transaction_id
+    e.transaction_id AS transaction_id, if(e.device = '', 'unknown', e.device) AS device, e.browser AS browser,
+    e.browser_version AS browser_version, e.os AS os, e.bot AS bot
 FROM (
     SELECT
         r.site AS site, r.event_id AS event_id, r.name AS name, r.channel AS channel,
         r.is_copied AS is_copied, r.occurred_at AS occurred_at, r.received_at AS received_at,
         r.anonymous_id AS anonymous_id, r.user_id AS user_id, r.visitor_key AS visitor_key,
-        r.transaction_id AS transaction_id, p.person_key AS person_key,
+        r.transaction_id AS transaction_id, r.device AS device, r.browser AS browser,
+        r.browser_version AS browser_version, r.os AS os, r.bot AS bot, p.person_key AS person_key,
         arrayLast(x -> x.1 <= r.occurred_at, s.sessions_of_visitor) AS visit
     FROM visitor_rows AS s
     RIGHT ANY JOIN event_rows AS r ON s.visitor_key = r.visitor_key

@@ -9,7 +9,7 @@ SELECT
     sum(n_filled) AS currency_filled, sum(n_unreadable) AS consent_unreadable,
     sum(n_orders) AS orders, sum(n_unverified) AS unverified,
     sum(n_disagreeing) AS orders_disagreeing, sum(n_sessions) AS sessions,
-    sum(n_unstitched) AS unstitched, CAST(NULL, 'Nullable(UInt64)') AS bots,
+    sum(n_unstitched) AS unstitched, sum(n_bots) AS bots,
     if(events = 0, NULL, late / events) AS late_share,
     if(orders = 0, NULL, unverified / orders) AS unverified_share,
     if(sessions = 0, NULL, 1 - unstitched / sessions) AS stitched_share
@@ -19,7 +19,7 @@ FROM (
         toUInt64(0) AS n_conflicts, sum(is_late) AS n_late, sum(is_clamped) AS n_clamped,
         sum(is_filled) AS n_filled, sum(is_unreadable) AS n_unreadable, toUInt64(0) AS n_orders,
         toUInt64(0) AS n_unverified, toUInt64(0) AS n_disagreeing, toUInt64(0) AS n_sessions,
-        toUInt64(0) AS n_unstitched
+        toUInt64(0) AS n_unstitched, sum(is_bot) AS n_bots
     FROM (
         -- Two kinds of key may tell of one event: it counts on the day when the first was heard.
         SELECT
@@ -27,7 +27,7 @@ FROM (
             min(received_at) > min(occurred_at) + INTERVAL 24 HOUR AS is_late,
             max(has(flags, 'time_clamped')) AS is_clamped,
             max(has(flags, 'currency_filled')) AS is_filled,
-            max(has(flags, 'consent_unreadable')) AS is_unreadable
+            max(has(flags, 'consent_unreadable')) AS is_unreadable, max(bot != '') AS is_bot
         FROM events FINAL
         GROUP BY site, event_key
     )
@@ -37,7 +37,7 @@ FROM (
         toDate(substring(
             toString(f.received_at, if(t.timezone = '', 'UTC', t.timezone)), 1, 10
         )) AS date, f.site, 0, count(), countIf(f.code = 'duplicate_conflict'),
-        0, 0, 0, 0, 0, 0, 0, 0, 0
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0
     FROM (SELECT site, received_at, code FROM fates FINAL WHERE fate = 'duplicate') AS f
     LEFT ANY JOIN (SELECT site, timezone FROM sites FINAL) AS t ON f.site = t.site
     GROUP BY date, f.site
@@ -49,7 +49,7 @@ FROM (
         countIf(o.order_key IN (
             SELECT order_key FROM order_facts WHERE name = 'purchase' AND value IS NOT NULL
             GROUP BY order_key HAVING uniqExact(value, currency) > 1
-        )), 0, 0
+        )), 0, 0, 0
     FROM (SELECT * FROM orders FINAL WHERE status != '' AND ordered_at IS NOT NULL) AS o
     LEFT ANY JOIN (SELECT site, timezone FROM sites FINAL) AS t ON o.site = t.site
     GROUP BY date, o.site
@@ -58,7 +58,7 @@ FROM (
         s.day + (s.site_quarter IN (SELECT site_quarter FROM quarter_rows WHERE ahead))
             - (s.site_quarter IN (SELECT site_quarter FROM quarter_rows WHERE NOT ahead)) AS date,
         s.site, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, count(),
-        countIf(s.visitor_key NOT IN (SELECT visitor_key FROM person_rows))
+        countIf(s.visitor_key NOT IN (SELECT visitor_key FROM person_rows)), 0
     FROM (
         SELECT
             *, cityHash64(site) + intDiv(toUnixTimestamp(started_at), 900) AS site_quarter

@@ -50,7 +50,9 @@ class Clients:
 
     async def _client(self) -> None:
         timeout = aiohttp.ClientTimeout(total=_ANSWER_WITHIN_S)
-        async with aiohttp.ClientSession(timeout=timeout) as session:
+        # Without a user agent: the library's own is that of a bot.
+        session = aiohttp.ClientSession(timeout=timeout, skip_auto_headers=("User-Agent",))
+        async with session:
             while True:
                 await self._deliver(session, self._chance.choice(self._shops).parcel())
                 await asyncio.sleep(_PAUSE_S)

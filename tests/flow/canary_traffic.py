@@ -109,6 +109,8 @@ def heads(canaries: Canaries) -> dict[str, str]:
     """Headers as browsers and proxies send them."""
     return {
         "User-Agent": canaries.sing("Mozilla/5.0 ({}; Linux) Chrome/1"),
+        "Sec-CH-UA": canaries.sing('"{}";v="1"'),
+        "Sec-CH-UA-Platform": canaries.sing('"{}"'),
         "Referer": canaries.sing(f"{ORIGIN}/?u={{}}"),
         "X-Forwarded-For": f"{canaries.old_address}, {canaries.address}",
         "X-Real-IP": canaries.address,

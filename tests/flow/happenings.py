@@ -46,6 +46,7 @@ class Happening(NamedTuple):
     flags: tuple[str, ...] = ()
     stripped: bool = False
     late_ms: int = 0
+    user_agent: str = ""
 
     @property
     def event_key(self) -> str:
@@ -100,6 +101,7 @@ def record(told: Happening) -> EventRecord:
             linked=not told.stripped,
         ),
         flags=told.flags,
+        user_agent=told.user_agent,
         event=event,
     )  # fmt: skip
 

@@ -51,7 +51,7 @@ async def test_what_arrived_is_told_by_the_day_of_receipt(store: Store, site: st
     assert (today["consent_unreadable"], tomorrow["consent_unreadable"]) == (0, 1)
     assert (today["late_share"], tomorrow["late_share"]) == (1 / 3, 0.0)
     # The numbers of the event sent by browser and server change nothing: it is one event.
-    assert (today["date"], today["bots"]) == (DAY, None)
+    assert (today["date"], today["bots"]) == (DAY, 0)
 
 
 async def test_orders_are_told_by_their_own_day(store: Store, site: str) -> None:
