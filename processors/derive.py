@@ -7,12 +7,12 @@ twice changes nothing. Their version, a token, is taken after landing and before
 import base64
 import importlib.resources
 from array import array
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from processors.evidence import is_edge, is_report, opens_session, order_key, visitor_of
 from processors.ledger import next_token
+from processors.windows import LAST_DAY, Window, groups_of, grown, merged_windows, windows_of
 from spine.failpoint import reach
 from spine.record import EventRecord
 from spine.store import Store, packed
@@ -22,7 +22,6 @@ SESSION_TIMEOUT_S = 1800
 
 _DAY_MS = 86_400_000
 _DAY_S = 86_400
-_LAST_DAY = 65_535
 _MAX_STRIPS = 60
 _TIMEOUT = f"INTERVAL {SESSION_TIMEOUT_S} SECOND"
 _SQL = {
@@ -39,15 +38,6 @@ class Touched(NamedTuple):
     visitor_days: Mapping[bytes, set[int]]
     order_keys: set[bytes]
     anonymous_keys: set[bytes]
-
-
-class Window(NamedTuple):
-    """The days of one visitor that are read to rewrite the touched ones: since <= day < until."""
-
-    visitor: bytes
-    since: int
-    until: int
-    days: frozenset[int]
 
 
 def touched(records: Iterable[EventRecord]) -> Touched:
@@ -167,7 +157,7 @@ def _window_slots(group: Sequence[Window]) -> Mapping[str, str]:
         "windows": f"INNER JOIN (\n{windows}) AS w ON f.visitor_id = w.visitor_id",
         "within": _between("w.since_at", "w.until_at"),
         "near": f"(w.since > 0 AND {_between('w.since_at', f'w.since_at + {_TIMEOUT}')}"
-        f" OR w.until < {_LAST_DAY} AND {_between(f'w.until_at - {_TIMEOUT}', 'w.until_at')})",
+        f" OR w.until < {LAST_DAY} AND {_between(f'w.until_at - {_TIMEOUT}', 'w.until_at')})",
     }
 
 
@@ -185,12 +175,12 @@ async def _widened(store: Store, windows: Sequence[Window], horizon: int) -> lis
         wider: dict[bytes, list[Window]] = {}
         for window in unsure:
             if (window.visitor, window.since, window.until) in cut:
-                wider.setdefault(window.visitor, []).append(_wider(window))
+                wider.setdefault(window.visitor, []).append(grown(window))
         # A window that grew may reach another one of its visitor: they become one.
         for window in [w for w in closed if w.visitor in wider]:
             closed.remove(window)
             wider[window.visitor].append(window)
-        unsure = [window for several in wider.values() for window in _merged(several)]
+        unsure = [window for several in wider.values() for window in merged_windows(several)]
     return closed
 
 
@@ -204,7 +194,7 @@ def _strips(group: Sequence[Window]) -> str:
 
     Beyond the first and the last of all days there is nothing to cut."""
     sinces = {window.since for window in group} - {0}
-    untils = {window.until for window in group} - {_LAST_DAY}
+    untils = {window.until for window in group} - {LAST_DAY}
     if len(sinces) + len(untils) > _MAX_STRIPS:
         return _between(_time(min(sinces | untils) * _DAY_S), _time(max(sinces | untils) * _DAY_S))
     strips = [(day * _DAY_S, day * _DAY_S + SESSION_TIMEOUT_S) for day in sinces]
@@ -218,47 +208,6 @@ def _time(since_1970_s: int) -> str:
 
 def _between(first: str, until: str) -> str:
     return f"(f.occurred_at >= {first} AND f.occurred_at < {until})"
-
-
-def windows_of(visitor: bytes, days: Collection[int]) -> list[Window]:
-    """Lay a window of one day to either side around each touched day; windows that meet are one."""
-    if len(days) == 1:  # nearly always
-        return [_window(visitor, *days)]
-    return _merged([_window(visitor, day) for day in sorted(days)])
-
-
-def _window(visitor: bytes, day: int) -> Window:
-    return Window(visitor, max(day - 1, 0), min(day + 2, _LAST_DAY), frozenset((day,)))
-
-
-def _wider(window: Window) -> Window:
-    grow = 2 * (window.until - window.since)
-    since, until = max(window.since - grow, 0), min(window.until + grow, _LAST_DAY)
-    return window._replace(since=since, until=until)
-
-
-def _merged(windows: Iterable[Window]) -> list[Window]:
-    merged: list[Window] = []
-    for window in sorted(windows, key=lambda w: (w.visitor, w.since)):
-        if merged and merged[-1].visitor == window.visitor and window.since <= merged[-1].until:
-            last = merged[-1]
-            merged[-1] = Window(
-                last.visitor, last.since, max(last.until, window.until), last.days | window.days
-            )
-        else:
-            merged.append(window)
-    return merged
-
-
-def groups_of(windows: Sequence[Window]) -> list[list[Window]]:
-    """Put the windows of the commonest days in a statement of their own: a few late events must
-    not make it read the days between."""
-    if not windows:
-        return []
-    commonest, _ = Counter(window[1:] for window in windows).most_common(1)[0]
-    main = [window for window in windows if window[1:] == commonest]
-    rest = [window for window in windows if window[1:] != commonest]
-    return [group for group in (main, rest) if group]
 
 
 def _uint16s(numbers: Iterable[int]) -> str:

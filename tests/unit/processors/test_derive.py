@@ -5,8 +5,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.derive import Window, groups_of, touched, windows_of
+from processors.derive import touched
 from processors.evidence import order_key, visitor_of
+from processors.windows import Window, groups_of, windows_of
 from tests.flow.happenings import DAY_MS, Happening, Order, record
 
 VISITOR = bytes(15) + b"v"
