@@ -12,18 +12,20 @@ FROM (
     SELECT subject, min(at) AS first_at FROM (
         SELECT visitor_id AS subject, min(occurred_at) AS at FROM events GROUP BY subject
         UNION ALL SELECT user_key, min(occurred_at) FROM events GROUP BY user_key
+        UNION ALL SELECT crm_key, min(occurred_at) FROM events GROUP BY crm_key
+        UNION ALL SELECT email_key, min(occurred_at) FROM events GROUP BY email_key
+        UNION ALL SELECT phone_key, min(occurred_at) FROM events GROUP BY phone_key
         UNION ALL SELECT visitor_id, min(occurred_at) FROM visitor_facts GROUP BY visitor_id
         UNION ALL SELECT visitor_id, min(occurred_at) FROM order_facts GROUP BY visitor_id
         UNION ALL SELECT visitor_id, min(occurred_at) FROM lead_facts GROUP BY visitor_id
-        UNION ALL SELECT anonymous_key, min(occurred_at) FROM identity_edges GROUP BY anonymous_key
-        UNION ALL SELECT user_key, min(occurred_at) FROM identity_edges GROUP BY user_key
+        UNION ALL SELECT key, min(occurred_at) FROM identity_evidence GROUP BY key
         UNION ALL SELECT subject, min(received_at) FROM consent_log GROUP BY subject
         UNION ALL SELECT subject, min(received_at) FROM consent_proofs GROUP BY subject
         UNION ALL SELECT visitor_id, toDateTime64(min(day), 3, 'UTC') FROM visitor_days
             GROUP BY visitor_id
         UNION ALL SELECT visitor_id, min(first_reported_at) FROM orders GROUP BY visitor_id
         UNION ALL SELECT visitor_id, toDateTime64(0, 3, 'UTC') FROM persons
-            WHERE visitor_id NOT IN (SELECT anonymous_key FROM identity_edges)
+            WHERE visitor_id NOT IN (SELECT key FROM identity_evidence)
     ) WHERE subject != toFixedString('', 16) GROUP BY subject
 ) AS s
 INNER JOIN (SELECT mark, erased_until, erasure FROM erasure_marks FINAL) AS m

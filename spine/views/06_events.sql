@@ -40,7 +40,10 @@ FROM (
         r.site AS site, r.event_id AS event_id, r.name AS name, r.channel AS channel,
         r.is_copied AS is_copied, r.occurred_at AS occurred_at, r.received_at AS received_at,
         r.anonymous_id AS anonymous_id, r.user_id AS user_id, r.visitor_key AS visitor_key,
-        r.transaction_id AS transaction_id, p.person_key AS person_key,
+        r.transaction_id AS transaction_id,
+        if(
+            empty(p.slices), p.person_key, arrayLast(x -> x.1 <= r.occurred_at, p.slices).2
+        ) AS person_key,
         arrayLast(x -> x.1 <= r.occurred_at, s.sessions_of_visitor) AS visit
     FROM visitor_rows AS s
     RIGHT ANY JOIN event_rows AS r ON s.visitor_key = r.visitor_key
