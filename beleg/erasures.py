@@ -9,8 +9,9 @@ from typing import Annotated, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from processors.erasing import Erased, Place, erase
+from processors.erasing import Place, erase
 from processors.ledger import positions
+from processors.marked import Erased
 from processors.person import Kind, Person, find
 from spine.control import Control
 from spine.log import Log

@@ -66,8 +66,9 @@ _REPORTS = (
     "order_key, site, transaction_id, name, occurred_at, identity, event_key, channel, visitor_id,"
     " currency, value"
 )
-_EDGES = (
-    "visitor_id AS anonymous_key, user_key, site, anonymous_id, assumeNotNull(user_id) AS user_id,"
+_EVIDENCE = (
+    "SELECT (arrayJoin([(visitor_id, user_key, 'anonymous_id', 'user_id'),"
+    " (user_key, visitor_id, 'user_id', 'anonymous_id')]) AS ends).1, ends.2, ends.3, ends.4, site,"
     " occurred_at, identity, channel"
 )
 _DERIVED = {
@@ -75,7 +76,7 @@ _DERIVED = {
     " source, medium, campaign, channel_group, click_id_name, click_id, page, 1)], 1",
     "orders": "SELECT order_key, site, concat('S-', toString(v)), ended_at, ended_at, 'EUR', 39.98,"
     " 0, NULL, NULL, 'purchased', 0, 1, 0, 'browser', 'browser', visitor_id, 1",
-    "persons": "SELECT visitor_id, site, 'anonymous_id', concat('a', toString(v)),"
+    "persons": "SELECT visitor_id, site, 'anonymous_id',"
     " [(CAST(NULL, 'Nullable(DateTime64(3, \\'UTC\\'))'),"
     " CAST(NULL, 'Nullable(DateTime64(3, \\'UTC\\'))'), user_key)], 1",
 }
@@ -120,8 +121,8 @@ async def fill(
                 " WHERE name = 'purchase'"
             )
             await store.command(
-                "INSERT INTO identity_edges (anonymous_key, user_key, site, anonymous_id, user_id,"
-                f" occurred_at, identity, channel) SELECT {_EDGES} FROM ({told})"
+                "INSERT INTO identity_evidence (key, other_key, key_type, other_type, site,"
+                f" occurred_at, identity, channel) {_EVIDENCE} FROM ({told})"
                 " WHERE name = 'purchase'"
             )
         for table, select in _DERIVED.items():

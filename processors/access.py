@@ -1,6 +1,6 @@
 """What is stored of one person, for that person: GDPR Art. 15 and 20. Only reads.
 
-Who the person is, is derived (decision 0008), and what may be somebody else's is left out: an event
+Who the person is, is derived (decision 0041), and what may be somebody else's is left out: an event
 on which another user stands, also on the person's own device; the device of an event that belongs
 to another person; an order that somebody else reports, too.
 """
@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 import msgspec
 
 from consent_rules.regime import Keeping
-from processors.person import carries, subjects_of
+from processors.person import KEYS, subjects_of, theirs
 from spine.event import ORDER_NAMES
 from spine.store import Store, packed
 
 _NOBODY = "toFixedString('', 16)"
+_KINDS = ("anonymous_id", "user_id", "crm_id", "email_sha256", "phone_sha256")
 _AS_SENT = (
     "name", "event_id", "channel", "occurred_at", "received_at", "anonymous_id", "user_id",
     "email_sha256", "phone_sha256", "crm_id", "page_url", "page_referrer", "page_title", "ip",
@@ -54,7 +55,7 @@ class Whose(NamedTuple):
     def events(self) -> str:
         """The condition that an event is this person's, and nobody else's."""
         others = f"user_key != {_NOBODY} AND user_key NOT IN {packed(self.subjects)}"
-        return f"site = '{self.site}' AND {carries(self.subjects)} AND NOT ({others})"
+        return f"site = '{self.site}' AND {theirs(self.subjects)} AND NOT ({others})"
 
     @property
     def hexes(self) -> str:
@@ -85,10 +86,10 @@ async def parts(
 
     A day's events are held at once, and each other part. Raises: Unavailable."""
     mine = f"visitor_id IN {packed(person.subjects)}"
-    identifiers = (
-        f"SELECT DISTINCT 'anonymous_id', anonymous_id FROM events WHERE {person.events} AND {mine}"
-        f" AND isNotNull(anonymous_id) UNION ALL SELECT DISTINCT 'user_id', user_id FROM events"
-        f" WHERE {person.events} AND isNotNull(user_id)"
+    identifiers = " UNION ALL ".join(
+        f"SELECT DISTINCT '{kind}', assumeNotNull({kind}) FROM events"
+        f" WHERE {person.events} AND isNotNull({kind}) AND {key} IN {packed(person.subjects)}"
+        for kind, key in zip(_KINDS, KEYS, strict=True)
     )
     for kind, identifier in sorted(await store.select(identifiers)):
         yield "identifiers", {"kind": kind, "identifier": identifier}

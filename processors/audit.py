@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from processors.derive import Touched, order_select, person_select, session_selects
+from processors.derive import Touched, order_select, session_selects
 from processors.keys import DAYS, KeyRange, Kind, key_ranges, keys_with_facts, touched_of
+from processors.persons import person_rows
 from spine.store import Row, Store, packed
 
 _CHUNK_ROWS = 20_000
@@ -27,8 +28,9 @@ _FIELDS: Mapping[str, Sequence[str]] = {
         "refunded", "tax", "shipping", "status", "verified", "seen_browser", "seen_server",
         "money_from", "visitor_from", "visitor_id",
     ),
-    "persons": ("site", "identifier_type", "identifier", "person_id"),
+    "persons": ("site", "identifier_type", "slices"),
 }  # fmt: skip
+_SLICES = "arrayMap(i -> (toUnixTimestamp64Milli(i.1), i.3), intervals)"
 
 Found = dict[tuple[bytes, int], tuple[Any, ...]]
 """Key (and day, of sessions) → what a row says, in the order of its fields."""
@@ -82,7 +84,7 @@ async def _keys(store: Store, keys: KeyRange, days: tuple[int, int]) -> set[tupl
     kind = keys.kind
     facts = await keys_with_facts(store, keys, days)
     found = {(visitor, day) for visitor, on in facts.visitor_days.items() for day in on}
-    found |= {(key, 0) for key in facts.order_keys | facts.anonymous_keys}
+    found |= {(key, 0) for key in facts.order_keys | facts.identifiers}
     day = {"visitor_days": "toUInt16(day)", "orders": "toUInt16(toDate(first_reported_at))"}
     if kind.table not in day and days != DAYS:
         return found
@@ -105,8 +107,7 @@ async def _both(store: Store, kind: Kind, wanted: set[tuple[bytes, int]]) -> tup
         for key, day in ordered[at : at + _KEYS_AT_ONCE]:
             days.setdefault(key, set()).add(day)
         stored |= _found(kind, await store.select(_stored_select(kind, days)))
-        for select in await _derived_selects(store, touched_of(kind, days)):
-            derived |= _found(kind, await store.select(select))
+        derived |= await _derived(store, kind, touched_of(kind, days))
     return (
         {key: row for key, row in stored.items() if key in wanted},
         {key: row for key, row in derived.items() if key in wanted},
@@ -124,23 +125,26 @@ def _stored_select(kind: Kind, days: Mapping[bytes, set[int]]) -> str:
         )
     if kind.table == "orders":
         return f"SELECT order_key, {', '.join(_FIELDS['orders'])} FROM {here} AND status != ''"
-    return f"SELECT visitor_id, site, identifier_type, identifier, intervals FROM {here}"
+    return f"SELECT visitor_id, site, identifier_type, {_SLICES} FROM {here}"
 
 
-async def _derived_selects(store: Store, keys: Touched) -> list[str]:
+async def _derived(store: Store, kind: Kind, keys: Touched) -> Found:
+    if keys.identifiers:
+        rows = await person_rows(store, keys.identifiers)
+        return _found(kind, [(row.key, *row.identifier, row.slices) for row in rows])
     selects = await session_selects(store, keys.visitor_days, token=0)
     if keys.order_keys:
         selects.append(order_select(keys.order_keys, token=0))
-    if keys.anonymous_keys:
-        selects.append(person_select(keys.anonymous_keys, token=0))
-    return selects
+    return {
+        k: row for select in selects for k, row in _found(kind, await store.select(select)).items()
+    }
 
 
 def _found(kind: Kind, rows: Sequence[Row]) -> Found:
     if kind.table == "orders":
         return {(bytes(row[0]), 0): row[1:17] for row in rows}
     if kind.table == "persons":
-        return {(bytes(row[0]), 0): (*row[1:4], _plain(row[4][0])[2]) for row in rows if row[4]}
+        return {(bytes(row[0]), 0): (*row[1:3], _told(row[3])) for row in rows if row[3]}
     return {
         (bytes(visitor), (day - date(1970, 1, 1)).days): tuple(
             (*_plain(one), site) for one in sessions
@@ -153,6 +157,12 @@ def _found(kind: Kind, rows: Sequence[Row]) -> Found:
 def _plain(named: Any) -> tuple[Any, ...]:
     """Give a tuple of the store as one: the driver reads one with names as a dictionary."""
     return tuple(named.values()) if isinstance(named, dict) else tuple(named)
+
+
+def _told(slices: Sequence[Any]) -> str:
+    """Write whose an identifier is, and from when on."""
+    told = [f"{since_ms or ''} {bytes(person).hex()}" for since_ms, person in map(_plain, slices)]
+    return ", ".join(told)
 
 
 def _differences(kind: Kind, stored: Found, derived: Found) -> Iterator[Difference]:

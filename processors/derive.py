@@ -7,11 +7,13 @@ twice changes nothing. Their version, a token, is taken after landing and before
 import base64
 import importlib.resources
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from processors.evidence import is_edge, is_report, opens_session, order_key, visitor_of
+from processors.evidence import identifiers_of, is_report, opens_session, order_key, visitor_of
+from processors.kept import first_day, kept
 from processors.ledger import next_token
+from processors.persons import person_columns, person_rows
 from processors.windows import LAST_DAY, Window, groups_of, grown, merged_windows, windows_of
 from spine.failpoint import reach
 from spine.record import EventRecord
@@ -26,32 +28,36 @@ _MAX_STRIPS = 60
 _TIMEOUT = f"INTERVAL {SESSION_TIMEOUT_S} SECOND"
 _SQL = {
     name: importlib.resources.files("processors").joinpath(f"{name}.sql").read_text("utf-8")
-    for name in ("sessions", "edges", "windows", "orders", "persons", "kept")
+    for name in ("sessions", "edges", "windows", "orders")
 }
 
 
 class Touched(NamedTuple):
     """The keys whose derived rows a batch may change.
 
-    Units: days since 1970, UTC."""
+    Shape: `evidence` are the events that made the identifiers be touched, where they are evidence
+    themselves. Units: days since 1970, UTC."""
 
     visitor_days: Mapping[bytes, set[int]]
     order_keys: set[bytes]
-    anonymous_keys: set[bytes]
+    identifiers: set[bytes]
+    evidence: Collection[bytes] = ()
 
 
 def touched(records: Iterable[EventRecord]) -> Touched:
     """Collect the keys that these events touch, a bot's too: an older list may have had it for a
     person when the facts landed. Pure."""
     visitor_days: dict[bytes, set[int]] = {}
-    found = Touched(visitor_days, set(), set())
+    evidence: set[bytes] = set()
+    found = Touched(visitor_days, set(), set(), evidence)
     for record in records:
         if opens_session(record):
             visitor_days.setdefault(visitor_of(record), set()).add(record.occurred_ms // _DAY_MS)
         if is_report(record):
             found.order_keys.add(order_key(record))
-        if is_edge(record):
-            found.anonymous_keys.add(visitor_of(record))
+        if named := identifiers_of(record):
+            found.identifiers.update(key for _, key in named)
+            evidence.add(bytes.fromhex(record.identity))
     return found
 
 
@@ -70,23 +76,17 @@ async def derive(store: Store, keys: Touched) -> int:
         reach("before the orders")
         await store.command(f"INSERT INTO orders\n{order_select(keys.order_keys, token)}")
         reach("after the orders")
-    if keys.anonymous_keys:
+    if keys.identifiers:
         reach("before the persons")
-        await store.command(f"INSERT INTO persons\n{person_select(keys.anonymous_keys, token)}")
+        rows = await person_rows(store, keys.identifiers, keys.evidence)
+        await store.insert("persons", person_columns(rows, token))
         reach("after the persons")
     return token
 
 
 def order_select(order_keys: Iterable[bytes], token: int) -> str:
     """Write the question whose answer is the rows of `orders` for these keys."""
-    return _SQL["orders"].format(order_keys=packed(order_keys), token=token, kept=_kept("r"))
-
-
-def person_select(anonymous_keys: Iterable[bytes], token: int) -> str:
-    """Write the question whose answer is the rows of `persons` for these keys."""
-    return _SQL["persons"].format(
-        anonymous_keys=packed(anonymous_keys), token=token, kept=_kept("e")
-    )
+    return _SQL["orders"].format(order_keys=packed(order_keys), token=token, kept=kept("r"))
 
 
 async def session_selects(
@@ -113,11 +113,6 @@ def _session_select(group: Sequence[Window], horizon: int, token: int) -> str:
     )
 
 
-def _kept(fact: str) -> str:
-    """Write the condition that a fact is not over; of the day before a horizon it is not."""
-    return f"toDate({fact}.occurred_at) + 1 >= {_SQL['kept'].format(fact=fact)}"
-
-
 def _slots(group: Sequence[Window], horizon: int) -> Mapping[str, str]:
     """Write how a statement names the windows of a group, and what of them is over.
 
@@ -125,8 +120,8 @@ def _slots(group: Sequence[Window], horizon: int) -> Mapping[str, str]:
     analyse a statement with thousands of windows in it takes as long as to run it. Nearly none
     reach behind a horizon."""
     is_recent = min(window.since for window in group) >= horizon
-    shown = "1" if is_recent else f"toDate(f.occurred_at) >= {_SQL['kept'].format(fact='f')}"
-    return {**_window_slots(group), "kept": "1" if is_recent else _kept("f"), "shown": shown}
+    shown = "1" if is_recent else f"toDate(f.occurred_at) >= {first_day('f')}"
+    return {**_window_slots(group), "kept": "1" if is_recent else kept("f"), "shown": shown}
 
 
 def _window_slots(group: Sequence[Window]) -> Mapping[str, str]:

@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from processors.judge import NOBODY
 from processors.keys import KINDS, KeySet
-from processors.person import carries
+from processors.marked import Erased
+from processors.person import KEYS, carries, in_turns
 from processors.rebuild import rederive
 from processors.remains import Position, keep_decisions, proofs_of, rejects_about
 from spine.erasure_key import ErasureKey
@@ -30,8 +31,8 @@ _CHUNK = 2_000
 _DAYS, _ORDERS, _PERSONS = KINDS
 
 TABLES = (
-    "events", "visitor_facts", "lead_facts", "identity_edges", "visitor_days", "orders", "persons",
-    "consent_log", "consent_proofs", "rejects",
+    "events", "visitor_facts", "lead_facts", "identity_evidence", "visitor_days", "orders",
+    "persons", "consent_log", "consent_proofs", "rejects",
 )  # fmt: skip
 """The tables that rows are taken out of."""
 
@@ -42,60 +43,16 @@ LEAD_IDENTITY = (
 
 _PLAIN = ("visitor_facts", "order_facts")  # these do not collapse
 
-_FOUND = """
-SELECT s.subject, toUnixTimestamp64Milli(max(m.erased_until)), argMax(m.erasure, m.erased_until)
-FROM (
-    SELECT subject, min(at) AS first_at FROM (
-        SELECT visitor_id AS subject, min(occurred_at) AS at FROM events GROUP BY subject
-        UNION ALL SELECT user_key, min(occurred_at) FROM events GROUP BY user_key
-        UNION ALL SELECT visitor_id, min(occurred_at) FROM visitor_facts GROUP BY visitor_id
-        UNION ALL SELECT visitor_id, min(occurred_at) FROM order_facts GROUP BY visitor_id
-        UNION ALL SELECT visitor_id, min(occurred_at) FROM lead_facts GROUP BY visitor_id
-        UNION ALL SELECT anonymous_key, min(occurred_at) FROM identity_edges GROUP BY anonymous_key
-        UNION ALL SELECT user_key, min(occurred_at) FROM identity_edges GROUP BY user_key
-        UNION ALL SELECT subject, min(received_at) FROM consent_log GROUP BY subject
-        UNION ALL SELECT subject, min(received_at) FROM consent_proofs GROUP BY subject
-        UNION ALL SELECT visitor_id, toDateTime64(min(day), 3, 'UTC') FROM visitor_days
-            GROUP BY visitor_id
-        UNION ALL SELECT visitor_id, min(first_reported_at) FROM orders GROUP BY visitor_id
-        UNION ALL SELECT visitor_id, toDateTime64(0, 3, 'UTC') FROM persons
-            WHERE visitor_id NOT IN (SELECT anonymous_key FROM identity_edges)
-    ) WHERE subject != toFixedString('', 16) GROUP BY subject
-) AS s
-INNER JOIN (SELECT mark, erased_until, erasure FROM erasure_marks FINAL) AS m
-ON toFixedString(substring(SHA256(concat(
-    unhex({outer:String}), SHA256(concat(unhex({inner:String}), s.subject))
-)), 1, 16), 16) = m.mark
-WHERE s.first_at <= m.erased_until
-GROUP BY s.subject
-SETTINGS log_queries = 0
-"""
-
-
-class Erased(NamedTuple):
-    """Up to when an identifier is erased, and by which erasure; '' where that is not known."""
-
-    until_ms: int
-    by: str
-
 
 class Doomed(NamedTuple):
     """What is to go, as it stands in `events`.
 
-    Shape: `visitors` are the visitors of these events, a friend's device among them."""
+    Shape: `visitors` are whom these events name, a friend's device among them; `identifiers` are
+    those of them that are erased, as they were sent."""
 
     identities: set[bytes]
     visitors: set[bytes]
     identifiers: set[str]
-
-
-async def found(store: Store, key: ErasureKey) -> Mapping[bytes, Erased]:
-    """Give the identifiers of which the store has something that is not later than their mark.
-
-    Reads all visitors there are. Raises: Unavailable."""
-    inner, outer = key.pads
-    rows = await store.select(_FOUND, {"inner": inner, "outer": outer})
-    return {bytes(subject): Erased(int(until_ms), str(by)) for subject, until_ms, by in rows}
 
 
 class Place(NamedTuple):
@@ -117,18 +74,28 @@ async def erase(place: Place, subjects: Mapping[bytes, Erased]) -> None:
 
 
 async def _erase(place: Place, erased: Mapping[bytes, Erased]) -> None:
-    store, log_id, key, blank = place
     subjects = {subject: one.until_ms for subject, one in erased.items()}
-    doomed = await doomed_of(store, subjects)
+    erasures = {one.by for one in erased.values()}
+    unnamed = await _unnamed(place.store, subjects)
+    if unnamed.identities:  # while the evidence is there that says whose they are
+        await _take_out(place, unnamed, {}, erasures)
+    await _take_out(place, await doomed_of(place.store, subjects), subjects, erasures)
+
+
+async def _take_out(
+    place: Place, doomed: Doomed, subjects: Mapping[bytes, int], erasures: Collection[str]
+) -> None:
+    store, log_id, key, blank = place
     visitors = {*doomed.visitors, *subjects}
     orders = await _orders(store, doomed.identities, subjects)
-    rejected = await rejects_about(store, doomed.identifiers, max(subjects.values()))
+    until_ms = max(subjects.values(), default=0)
+    rejected = await rejects_about(store, doomed.identifiers, until_ms)
     decisions = await keep_decisions(store, key, subjects)
     proofs = await proofs_of(store, subjects)
     run = secrets.token_hex(8)
     staged = {"event": doomed.identities | decisions, "visitor": visitors, "order": orders}
     await _stage(store, run, {**staged, "decision": decisions, "proof": proofs})
-    await _count(store, run, rejected, {one.by for one in erased.values()})
+    await _count(store, run, rejected, erasures)
     if blank is not None:
         await _blank(store, log_id, run, rejected, blank)
     reach("inside the erasure of fates")
@@ -148,21 +115,35 @@ async def _erase(place: Place, erased: Mapping[bytes, Erased]) -> None:
 async def doomed_of(store: Store, subjects: Mapping[bytes, int]) -> Doomed:
     """Look up which events carry these identifiers and are not later than their marks."""
     rows = await store.select_after_write(
-        "SELECT identity, visitor_id, user_key, toUnixTimestamp64Milli(occurred_at), anonymous_id,"
-        f" user_id FROM events WHERE {carries(subjects)} SETTINGS {QUIET}"
+        f"SELECT identity, toUnixTimestamp64Milli(occurred_at), [{', '.join(KEYS)}],"
+        " [anonymous_id, user_id, crm_id, email_sha256, phone_sha256]"
+        f" FROM events WHERE {carries(subjects)} SETTINGS {QUIET}"
     )
     doomed = Doomed(set(), set(), set())
-    for identity, visitor, user, at_ms, anonymous_id, user_id in rows:
-        until_ms = max(subjects.get(bytes(one), -1) for one in (visitor, user))
-        if at_ms > until_ms:
+    for identity, at_ms, digests, sent in rows:
+        keys = [bytes(digest) for digest in digests]
+        if at_ms > max(subjects.get(one, -1) for one in keys):
             continue
         doomed.identities.add(bytes(identity))
-        doomed.visitors.add(bytes(visitor))
-        if anonymous_id is not None and bytes(visitor) in subjects:
-            doomed.identifiers.add(anonymous_id)
-        if user_id is not None and bytes(user) in subjects:
-            doomed.identifiers.add(user_id)
+        doomed.visitors.update(keys)
+        named = zip(keys, sent, strict=True)
+        doomed.identifiers.update(one for key, one in named if one is not None and key in subjects)
     doomed.visitors.discard(NOBODY)
+    return doomed
+
+
+async def _unnamed(store: Store, subjects: Mapping[bytes, int]) -> Doomed:
+    """Look up what was done on devices of several persons in the turns of these, naming nobody."""
+    doomed = Doomed(set(), set(), set())
+    for until_ms in set(subjects.values()):  # nearly always of one erasure
+        those = [subject for subject, until in subjects.items() if until == until_ms]
+        rows = await store.select_after_write(
+            "SELECT identity, visitor_id FROM events"
+            f" WHERE toUnixTimestamp64Milli(occurred_at) <= {until_ms} AND {in_turns(those)}"
+            f" SETTINGS {QUIET}"
+        )
+        doomed.identities.update(bytes(row[0]) for row in rows)
+        doomed.visitors.update(bytes(row[1]) for row in rows)
     return doomed
 
 
@@ -211,7 +192,7 @@ async def _count(
         "visitor_facts": f"identity IN {event}",
         "order_facts": f"identity IN {event}",
         "lead_facts": _lead(run),
-        "identity_edges": f"identity IN {event}",
+        "identity_evidence": f"identity IN {event}",
         "visitor_days": f"visitor_id IN {visitor} AND notEmpty(sessions_of_day)",
         "orders": f"order_key IN {order}",
         "persons": f"visitor_id IN {visitor} AND notEmpty(intervals)",
@@ -266,7 +247,7 @@ async def _take_facts(store: Store, run: str) -> None:
         "ALTER TABLE order_facts UPDATE visitor_id = toFixedString('', 16)"
         f" WHERE identity IN {event} SETTINGS mutations_sync = 2, {QUIET}"
     )
-    for table in ("visitor_facts", "identity_edges"):
+    for table in ("visitor_facts", "identity_evidence"):
         await _delete(store, table, f"identity IN {event}")
     await _delete(store, "lead_facts", _lead(run))
 

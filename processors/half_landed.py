@@ -16,7 +16,7 @@ from processors.rebuild import rederive
 from spine.record import EventRecord
 from spine.store import Store, packed
 
-_FACTS = ("visitor_facts", "order_facts", "identity_edges")
+_FACTS = ("visitor_facts", "order_facts", "identity_evidence")
 
 
 async def take_out(store: Store, reduced: Sequence[Reading]) -> None:
@@ -41,7 +41,7 @@ async def take_out(store: Store, reduced: Sequence[Reading]) -> None:
     keys = touched(events)
     # Others may have derived from these facts meanwhile; of whom none is left nothing is shown.
     for kind, of_kind in zip(
-        KINDS, (keys.visitor_days, keys.order_keys, keys.anonymous_keys), strict=True
+        KINDS, (keys.visitor_days, keys.order_keys, keys.identifiers), strict=True
     ):
         if of_kind:
             _ = await rederive(store, KeySet(kind, frozenset(of_kind)))

@@ -26,7 +26,7 @@ class Kind(NamedTuple):
 KINDS = (
     Kind("visitor_days", "visitor_id", "visitor_facts", "visitor_id"),
     Kind("orders", "order_key", "order_facts", "order_key"),
-    Kind("persons", "visitor_id", "identity_edges", "anonymous_key"),
+    Kind("persons", "visitor_id", "identity_evidence", "key"),
 )
 
 

@@ -200,7 +200,7 @@ def _tell(batch: Batch, verdict: Verdict, keys: Touched, took_s: float, metrics:
     metrics.batch_seconds.observe(took_s)
     metrics.derived.labels("visitor_days").inc(sum(map(len, keys.visitor_days.values())))
     metrics.derived.labels("orders").inc(len(keys.order_keys))
-    metrics.derived.labels("persons").inc(len(keys.anonymous_keys))
+    metrics.derived.labels("persons").inc(len(keys.identifiers))
     now_s = time.time()
     for record in verdict.touched[:1000:50]:
         metrics.row_latency_seconds.observe(max(0.0, now_s - record.received_ms / 1000))

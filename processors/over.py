@@ -10,7 +10,7 @@ from spine.store import Store
 _STAYS_DAYS = 8
 _DAYS_SEEN = 3
 _REPORT = f"(name IN {tuple(sorted(ORDER_NAMES))} AND isNotNull(transaction_id))"
-TABLES = ("events", "visitor_facts", "order_facts", "lead_facts", "identity_edges")
+TABLES = ("events", "visitor_facts", "order_facts", "lead_facts", "identity_evidence")
 """The tables whose rows have a class."""
 
 

@@ -48,9 +48,9 @@ async def keep_proofs(store: Store, one: Over, day: int) -> None:
 async def leave_orders(store: Store, one: Over) -> None:
     """Let orders stay without who ordered, and remember which were no first ones."""
     named = (
-        f"SELECT o.order_key AS order_key, if(p.person_key = {_NOBODY}, o.visitor_key,"
-        " p.person_key) AS person"
-        " FROM (SELECT order_key, visitor_id AS visitor_key FROM orders FINAL"
+        f"SELECT o.order_key AS order_key, multiIf(p.person_key = {_NOBODY}, o.visitor_key,"
+        " empty(p.slices), p.person_key, arrayLast(x -> x.1 <= o.at, p.slices).2) AS person"
+        " FROM (SELECT order_key, visitor_id AS visitor_key, ordered_at AS at FROM orders FINAL"
         f" WHERE site = '{one.site}' AND isNotNull(ordered_at) AND visitor_id != {_NOBODY}) AS o"
         " LEFT ANY JOIN person_rows AS p ON o.visitor_key = p.visitor_key"
     )
@@ -84,8 +84,8 @@ async def derive_past(store: Store, one: Over, since: int) -> AsyncIterator[None
     for some in _chunks(orders):
         await _derive_again(store, Touched({}, set(some), set()))
         yield None
-    devices = await _keys(store, f"anonymous_key FROM identity_edges WHERE {one.facts}")
-    for some in _chunks(devices):
+    named = await _keys(store, f"key FROM identity_evidence WHERE {one.facts}")
+    for some in _chunks(named):
         await _derive_again(store, Touched({}, set(), set(some)))
         yield None
     if since >= one.first_day:
@@ -108,8 +108,8 @@ async def _derive_again(store: Store, keys: Touched) -> None:
     token = await derive(store, keys)
     if keys.order_keys:
         await clear(store, "orders", f"order_key IN {packed(keys.order_keys)}", token)
-    if keys.anonymous_keys:
-        await clear(store, "persons", f"visitor_id IN {packed(keys.anonymous_keys)}", token)
+    if keys.identifiers:
+        await clear(store, "persons", f"visitor_id IN {packed(keys.identifiers)}", token)
     for day, visitors in _by_day(keys.visitor_days).items():
         here = f"day = toDate({day}) AND visitor_id IN {packed(visitors)}"
         await clear(store, "visitor_days", here, token)

@@ -1,12 +1,14 @@
 """All that the store knows of one person, by any identifier that was ever seen. Only reads.
 
-Who a person is, says decision 0008: a user and the devices that belong to it, or a device that
-belongs to nobody. Whatever carries one of these identifiers is the person's, also where another
-user stands on it, and an order is whose reports carry one. An order makes no evidence of its own:
-two who both report it, a browser and a server, are one person only where an edge says so.
+Who a person is, says decision 0041: identifiers that evidence joins, or one that belongs to nobody
+else. Whatever carries one of these identifiers is the person's, also where another user stands on
+it, and an order is whose reports carry one. A device that several persons used in turn is nobody's
+identifier: of what was done on it the person's is what names the person, and in its turns what
+names nobody. An order makes no evidence of its own: two who both report it, a browser and a server,
+are one person only where evidence says so.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from processors.judge import NOBODY
@@ -14,8 +16,11 @@ from spine.digest import identifier_id
 from spine.event import ORDER_NAMES
 from spine.store import Store, packed
 
-Kind = Literal["anonymous_id", "user_id", "order"]
+Kind = Literal["anonymous_id", "user_id", "order", "crm_id", "email_sha256", "phone_sha256"]
 """By what somebody is looked for; `order` is the transaction id of any order of theirs."""
+
+KEYS = ("visitor_id", "user_key", "crm_key", "email_key", "phone_key")
+"""The columns of an event that name somebody by digest, the first a device if there is one."""
 
 
 class Landed(NamedTuple):
@@ -63,7 +68,7 @@ async def find(store: Store, site: str, kind: Kind, value: str) -> Person:
     ((anonymous_ids, user_ids),) = await store.select(
         "SELECT groupUniqArrayIf(anonymous_id, isNotNull(anonymous_id)),"
         " groupUniqArrayIf(user_id, isNotNull(user_id))"
-        f" FROM events WHERE {carries(subjects)}"
+        f" FROM events WHERE {theirs(subjects)}"
     )
     ((decisions,),) = await store.select(
         f"SELECT count() FROM consent_log FINAL WHERE subject IN {packed(subjects)}"
@@ -93,14 +98,33 @@ async def subjects_of(store: Store, site: str, kind: Kind, value: str) -> frozen
 
 def carries(subjects: Iterable[bytes]) -> str:
     """Write the condition that an event carries one of these identifiers."""
-    return "(visitor_id IN {0} OR user_key IN {0})".format(packed(subjects))
+    named = packed(subjects)
+    return f"({' OR '.join(f'{key} IN {named}' for key in KEYS)})"
 
 
-async def events_of(store: Store, subjects: Iterable[bytes]) -> Sequence[Landed]:
-    """Give every event that carries one of these identifiers. Raises: Unavailable."""
+def in_turns(subjects: Iterable[bytes]) -> str:
+    """Write the condition that an event names nobody, and was done on a device of several persons
+    while it was the turn of one of these."""
+    turns = f"FROM person_slices WHERE is_shared AND person_key IN {packed(subjects)}"
+    nameless = " AND ".join(f"e.{key} = toFixedString('', 16)" for key in KEYS[1:])
+    return (
+        f"identity IN (SELECT e.identity FROM events AS e INNER JOIN (SELECT * {turns}) AS t"
+        f" ON e.visitor_id = t.visitor_key WHERE e.visitor_id IN (SELECT visitor_key {turns})"
+        f" AND {nameless} AND (isNull(t.valid_from) OR e.occurred_at >= t.valid_from)"
+        " AND (isNull(t.valid_to) OR e.occurred_at < t.valid_to))"
+    )
+
+
+def theirs(subjects: Collection[bytes]) -> str:
+    """Write the condition that an event is of the person with these identifiers."""
+    return f"({carries(subjects)} OR {in_turns(subjects)})"
+
+
+async def events_of(store: Store, subjects: Collection[bytes]) -> Sequence[Landed]:
+    """Give every event of the person with these identifiers. Raises: Unavailable."""
     rows = await store.select(
         "SELECT identity, event_key, toString(channel), toUnixTimestamp64Milli(occurred_at),"
-        f" log_id, log_partition, log_offset FROM events FINAL WHERE {carries(subjects)}"
+        f" log_id, log_partition, log_offset FROM events FINAL WHERE {theirs(subjects)}"
         " ORDER BY occurred_at, identity"
     )
     return [
@@ -116,7 +140,8 @@ def _own(site: str, kind: str, found: Iterable[str], subjects: frozenset[bytes])
 
 async def _who_ordered(store: Store, site: str, transaction_id: str) -> set[bytes]:
     rows = await store.select(
-        "SELECT DISTINCT arrayJoin([visitor_id, user_key]) FROM events WHERE site = {site:String}"
+        f"SELECT DISTINCT arrayJoin([{', '.join(KEYS)}]) FROM events"
+        " WHERE site = {site:String}"
         f" AND transaction_id = {{transaction_id:String}} AND name IN {tuple(sorted(ORDER_NAMES))}",
         {"site": site, "transaction_id": transaction_id},
     )
@@ -124,19 +149,20 @@ async def _who_ordered(store: Store, site: str, transaction_id: str) -> set[byte
 
 
 async def linked(store: Store, seeds: set[bytes]) -> set[bytes]:
-    """Add the user that a device belongs to, and every device of these users. Raises:
-    Unavailable."""
+    """Add all identifiers of the persons that these belong to; of a device that several persons
+    used in turn, none. Raises: Unavailable."""
     if not seeds:
         return seeds
     owners = await store.select(
-        "SELECT DISTINCT person_key FROM person_rows"
-        f" WHERE visitor_key IN {packed(seeds)} AND person_key != toFixedString('', 16)"
+        "SELECT DISTINCT person_key FROM person_slices"
+        f" WHERE visitor_key IN {packed(seeds)} AND NOT is_shared"
     )
-    users = seeds | {bytes(owner) for (owner,) in owners}
-    devices = await store.select(
-        f"SELECT visitor_key FROM person_rows WHERE person_key IN {packed(users)}"
+    persons = seeds | {bytes(owner) for (owner,) in owners}
+    members = await store.select(
+        "SELECT visitor_key FROM person_slices"
+        f" WHERE person_key IN {packed(persons)} AND NOT is_shared"
     )
-    return users | {bytes(device) for (device,) in devices}
+    return persons | {bytes(member) for (member,) in members}
 
 
 async def _orders(store: Store, landed: Sequence[Landed]) -> Sequence[bytes]:

@@ -24,7 +24,7 @@ _GONE = {
     "visitor_days": "site, visitor_id, day, []",
     "orders": "order_key, site, transaction_id, NULL, first_reported_at, currency, NULL, NULL,"
     " NULL, NULL, '', 0, 0, 0, '', '', toFixedString('', 16)",
-    "persons": "visitor_id, site, identifier_type, identifier, []",
+    "persons": "visitor_id, site, identifier_type, []",
 }
 _SHOWN = {
     "visitor_days": "notEmpty(sessions_of_day)",

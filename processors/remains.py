@@ -11,6 +11,7 @@ Position = tuple[str, int, int]
 """Log id, partition and offset."""
 
 _SURE_CHARACTERS = 12  # an id as long as this does not stand in a record by chance
+_FIELDS = ("anonymous_id", "user_id", "crm_id")
 _MOST_NEEDLES = 200  # the store searches for 255 at once
 
 _DECISIONS = (
@@ -79,4 +80,4 @@ def _needles(identifier: str) -> Sequence[str]:
     quoted = msgspec.json.encode(identifier).decode()
     if len(identifier) >= _SURE_CHARACTERS:
         return [identifier, quoted[1:-1]]
-    return [f'"{field}":{quoted}' for field in ("anonymous_id", "user_id")]
+    return [f'"{field}":{quoted}' for field in _FIELDS]

@@ -111,7 +111,7 @@ async def _sweep(store: Store) -> None:
     keeps a processor that slept from bringing back what it replaced."""
     for table, key, facts in (
         ("orders", "order_key", "SELECT order_key FROM order_facts"),
-        ("persons", "visitor_id", "SELECT anonymous_key FROM identity_edges"),
+        ("persons", "visitor_id", "SELECT key FROM identity_evidence"),
     ):
         # Asked of another table: a mutation takes part by part, and asks again for each.
         condition = (

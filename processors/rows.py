@@ -21,7 +21,8 @@ from processors.campaign import Touch
 from processors.client import Client, client_columns
 from processors.enrich import enriched
 from processors.evidence import (
-    is_edge,
+    evidence_columns,
+    further_key,
     is_report,
     opens_session,
     order_key,
@@ -98,12 +99,13 @@ def tables(
     """Give what a batch brought, table by table, in the order in which it has to land: facts
     first, then what says that they are there, fates last."""
     events = landings(verdict.fresh, sites)
+    asking = {name for name, site in sites.items() if site.asks_servers}
     return [
         ("events", event_columns(log_id, events)),
         ("visitor_facts", visitor_fact_columns(events)),
         ("order_facts", order_fact_columns(events)),
         ("lead_facts", lead_fact_columns(events)),
-        ("identity_edges", edge_columns(events)),
+        ("identity_evidence", evidence_columns(asking, [e.record for e in events if e.counted])),
         ("tallies", tally_columns(verdict.fresh)),
         ("spills", spill_columns(verdict.fresh)),
         ("consent_log", decision_columns(verdict.fresh)),
@@ -128,6 +130,9 @@ def event_columns(log_id: str, events: Sequence[Landing]) -> Columns:
         "received_at": [record.received_ms for record in records],
         "received_on": [record.received_on for record in records],
         "user_key": [user_of(record) for record in records],
+        "crm_key": [further_key(record, "crm_id") for record in records],
+        "email_key": [further_key(record, "email_sha256") for record in records],
+        "phone_key": [further_key(record, "phone_sha256") for record in records],
         "ip": [record.ip for record in records],
         "user_agent": [record.user_agent for record in records],
         "flags": [record.flags for record in records],
@@ -256,22 +261,6 @@ def lead_fact_columns(events: Sequence[Landing]) -> Columns:
         "visitor_id": [e.visitor for e in events],
         "currency": [e.commerce.currency or "" for e in events],
         "value": [e.amount for e in events],
-        "retention": [e.retention for e in events],
-    }
-
-
-def edge_columns(events: Sequence[Landing]) -> Columns:
-    """One row per event that links an anonymous id and a user id."""
-    events = [event for event in events if event.counted and is_edge(event.record)]
-    return {
-        "anonymous_key": [e.visitor for e in events],
-        "user_key": [user_of(e.record) for e in events],
-        "site": [e.record.site for e in events],
-        "anonymous_id": [e.event.anonymous_id for e in events],
-        "user_id": [e.event.user_id for e in events],
-        "occurred_at": [e.record.occurred_ms for e in events],
-        "identity": [e.reading.identity for e in events],
-        "channel": [e.record.channel for e in events],
         "retention": [e.retention for e in events],
     }
 

@@ -22,3 +22,4 @@ class Site(NamedTuple):
     rules: Rulebook | None = None
     funnel: Mapping[str, int] = places(SiteSettings().funnel_steps)
     counts_bots: bool = False
+    asks_servers: bool = False

@@ -22,6 +22,7 @@ def sites_of(settings: Mapping[str, SiteSettings]) -> Mapping[str, Site]:
             Rulebook(name, site),
             places(site.funnel_steps),
             site.bots == "include",
+            site.identity_asks_servers,
         )
         for name, site in settings.items()
     }

@@ -42,10 +42,13 @@ SELECT
         WHERE order_key = unhex({order_key:String}) AND identity = unhex({identity:String})),
     (SELECT count() FROM lead_facts FINAL WHERE site = {site:String}
         AND event_key = unhex({event_key:String}) AND channel = {channel:String}),
-    (SELECT uniqExact(identity) FROM identity_edges
-        WHERE anonymous_key = unhex({visitor_id:String}) AND identity = unhex({identity:String}))
+    (SELECT uniqExact(identity) FROM identity_evidence
+        WHERE key IN (
+            SELECT arrayJoin([visitor_id, user_key, crm_key, email_key, phone_key]) FROM events
+            WHERE event_id = {event_id:String} AND identity = unhex({identity:String})
+        ) AND identity = unhex({identity:String}))
 """
-_FACT_TABLES = ("visitor_facts", "order_facts", "lead_facts", "identity_edges")
+_FACT_TABLES = ("visitor_facts", "order_facts", "lead_facts", "identity_evidence")
 _REJECTS = """
 SELECT log_id, log_partition, log_offset, toString(appended_at), code, detail
 FROM rejects FINAL WHERE position(value, {event_id:String}) > 0
@@ -86,7 +89,7 @@ async def _path(store: Store, event_id: str, event: dict[str, Any]) -> Mapping[s
         ("log_id", "partition", "offset", "appended_at", "received_at", "fate", "code"),
         await store.select(_FATES, {"identity": event["identity"]}),
     )
-    path["rows"] = [table for table, count in await _facts(store, event) if count]
+    path["rows"] = [table for table, count in await _facts(store, path) if count]
     results = await store.select(
         _RESULTS, {"event_id": event_id, "site": site, "name": event["name"]}
     )
@@ -113,5 +116,7 @@ async def _facts(store: Store, event: Mapping[str, Any]) -> Sequence[tuple[str, 
     keys = {name: event[name] for name in ("site", "channel", "identity", "event_key")}
     keys["visitor_id"] = event["visitor_id"] or NOBODY.hex()
     order = identifier_id(event["site"], "transaction_id", event["transaction_id"] or "")
-    ((*counts,),) = await store.select(_FACTS, {**keys, "order_key": order.hex()})
+    ((*counts,),) = await store.select(
+        _FACTS, {**keys, "order_key": order.hex(), "event_id": event["event_id"]}
+    )
     return [("events", 1), *zip(_FACT_TABLES, counts, strict=True)]

@@ -3,7 +3,9 @@ did not know yet, what it would have kept had it known."""
 
 from collections.abc import Mapping
 
-from processors.judge import Reading
+from processors.evidence import further_key
+from processors.graph import KINDS
+from processors.judge import NOBODY, Reading
 from processors.replay import Again, Left, without
 from processors.site import Site
 from spine.control import Control
@@ -48,6 +50,9 @@ def subjects_of(record: EventRecord | ConsentRecord) -> list[bytes]:
     subjects = [bytes.fromhex(record.visitor)] if record.visitor else []
     if record.event.user_id is not None:
         subjects.append(identifier_id(record.site, "user_id", record.event.user_id))
+    if record.event.identifiers is not None:
+        further = (further_key(record, kind) for kind in KINDS[1:-1])
+        subjects += [key for key in further if key != NOBODY]
     return subjects
 
 

@@ -44,7 +44,7 @@ FAIL_POINTS = (
     "before visitor_facts",
     "before order_facts",
     "before lead_facts",
-    "before identity_edges",
+    "before identity_evidence",
     "before tallies",
     "before spills",
     "before consent_log",

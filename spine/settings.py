@@ -247,6 +247,10 @@ class SiteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     funnel_steps: Annotated[
         tuple[str, ...], _says("Event names that are the steps of its funnel, in order.")
     ] = ("view_item", "add_to_cart", "begin_checkout", "add_payment_info", "purchase")
+    identity_asks_servers: Annotated[
+        bool,
+        _says("Whether only server keys may join user ids, CRM ids, e-mails and phones."),
+    ] = False
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

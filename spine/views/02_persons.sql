@@ -1,14 +1,30 @@
+-- Whose an identifier is that belongs to another one's person: `person_key` since ever, and where it
+-- is a device of several persons in turn, each with its beginning in `slices`.
 CREATE OR REPLACE VIEW person_rows AS
-SELECT visitor_id AS visitor_key, intervals[1].3 AS person_key FROM persons FINAL;
+SELECT
+    visitor_id AS visitor_key, intervals[1].3 AS person_key,
+    if(
+        length(intervals) = 1, [],
+        arrayMap(i -> (ifNull(i.1, toDateTime64(0, 3, 'UTC')), i.3), intervals)
+    ) AS slices
+FROM persons FINAL
+WHERE notEmpty(intervals);
 
--- Every identifier seen, with its person: a device with evidence belongs to a user, everyone else
--- is a person of its own.
+-- The same, a row for each turn.
+CREATE OR REPLACE VIEW person_slices AS
+SELECT
+    visitor_id AS visitor_key, interval.1 AS valid_from, interval.2 AS valid_to,
+    interval.3 AS person_key, length(intervals) > 1 AS is_shared
+FROM persons FINAL
+ARRAY JOIN intervals AS interval;
+
+-- Every identifier seen, with its person: with evidence it belongs to somebody, a device to several in
+-- turn; everyone else is a person of its own. Of e-mails and phones the SHA-256 is known.
 CREATE OR REPLACE VIEW v_persons AS
 SELECT
     i.site AS site, i.identifier_type AS identifier_type, i.identifier AS identifier,
     lower(hex(if(p.person_key = toFixedString('', 16), i.identifier_key, p.person_key))) AS person_id,
-    CAST(NULL, 'Nullable(DateTime64(3, \'UTC\'))') AS valid_from,
-    CAST(NULL, 'Nullable(DateTime64(3, \'UTC\'))') AS valid_to
+    p.valid_from AS valid_from, p.valid_to AS valid_to
 FROM (
     SELECT DISTINCT site, 'anonymous_id' AS identifier_type,
         assumeNotNull(anonymous_id) AS identifier, visitor_id AS identifier_key
@@ -16,5 +32,21 @@ FROM (
     UNION ALL
     SELECT DISTINCT site, 'user_id', assumeNotNull(user_id), user_key
     FROM events WHERE user_id IS NOT NULL
+    UNION ALL
+    SELECT DISTINCT site, 'crm_id', assumeNotNull(crm_id), crm_key
+    FROM events WHERE crm_key != toFixedString('', 16)
+    UNION ALL
+    SELECT DISTINCT site, 'email_sha256', assumeNotNull(email_sha256), email_key
+    FROM events WHERE email_key != toFixedString('', 16)
+    UNION ALL
+    SELECT DISTINCT site, 'phone_sha256', assumeNotNull(phone_sha256), phone_key
+    FROM events WHERE phone_key != toFixedString('', 16)
 ) AS i
-LEFT ANY JOIN person_rows AS p ON i.identifier_key = p.visitor_key;
+LEFT JOIN person_slices AS p ON i.identifier_key = p.visitor_key;
+
+-- Evidence that an anonymous id and a user id are one person: both stood on one event.
+CREATE OR REPLACE VIEW identity_edges AS
+SELECT
+    key AS anonymous_key, other_key AS user_key, site, occurred_at, identity, channel, retention
+FROM identity_evidence FINAL
+WHERE key_type = 'anonymous_id' AND other_type = 'user_id';

@@ -25,7 +25,10 @@ SELECT
     o.refunded AS refunded, o.gross - o.refunded AS net, o.tax AS tax, o.shipping AS shipping,
     o.status AS status, o.verified AS verified, o.seen_browser AS seen_browser,
     o.seen_server AS seen_server, o.visitor_key AS visitor_key,
-    if(p.person_key = toFixedString('', 16), o.visitor_key, p.person_key) AS person_key,
+    multiIf(
+        p.person_key = toFixedString('', 16), o.visitor_key, empty(p.slices), p.person_key,
+        arrayLast(x -> x.1 <= o.at, p.slices).2
+    ) AS person_key,
     o.in_session AS in_session,
     if(
         in_session, lower(hex(sipHash128(o.visitor_key, toUnixTimestamp64Milli(o.started_at)))), ''
@@ -44,7 +47,10 @@ SELECT first_order FROM (
         WHERE ordered_at IS NOT NULL AND visitor_id != toFixedString('', 16)
     ) AS o
     LEFT ANY JOIN person_rows AS p ON o.visitor_key = p.visitor_key
-    GROUP BY if(p.person_key = toFixedString('', 16), o.visitor_key, p.person_key)
+    GROUP BY multiIf(
+        p.person_key = toFixedString('', 16), o.visitor_key, empty(p.slices), p.person_key,
+        arrayLast(x -> x.1 <= o.at, p.slices).2
+    )
 )
 WHERE first_order NOT IN (SELECT order_key FROM repeat_orders);
 

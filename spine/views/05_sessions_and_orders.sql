@@ -1,7 +1,10 @@
 CREATE OR REPLACE VIEW v_sessions AS
 SELECT
     s.site AS site, s.session_id AS session_id, lower(hex(s.visitor_key)) AS visitor_id,
-    lower(hex(if(p.person_key = toFixedString('', 16), s.visitor_key, p.person_key))) AS person_id,
+    lower(hex(multiIf(
+        p.person_key = toFixedString('', 16), s.visitor_key, empty(p.slices), p.person_key,
+        arrayLast(x -> x.1 <= s.started_at, p.slices).2
+    ))) AS person_id,
     s.started_at AS started_at, s.ended_at AS ended_at,
     (toUnixTimestamp64Milli(s.ended_at) - toUnixTimestamp64Milli(s.started_at)) / 1000 AS duration_s,
     s.engaged AS engaged, s.events AS events, s.page_views AS page_views,

@@ -43,7 +43,10 @@ FROM (
         r.is_copied AS is_copied, r.occurred_at AS occurred_at, r.received_at AS received_at,
         r.anonymous_id AS anonymous_id, r.user_id AS user_id, r.visitor_key AS visitor_key,
         r.transaction_id AS transaction_id, r.device AS device, r.browser AS browser,
-        r.browser_version AS browser_version, r.os AS os, r.bot AS bot, p.person_key AS person_key,
+        r.browser_version AS browser_version, r.os AS os, r.bot AS bot,
+        if(
+            empty(p.slices), p.person_key, arrayLast(x -> x.1 <= r.occurred_at, p.slices).2
+        ) AS person_key,
         arrayLast(x -> x.1 <= r.occurred_at, s.sessions_of_visitor) AS visit
     FROM visitor_rows AS s
     RIGHT ANY JOIN event_rows AS r ON s.visitor_key = r.visitor_key

@@ -2,7 +2,10 @@ CREATE OR REPLACE VIEW lead_rows AS
 SELECT
     l.site AS site, l.event_id AS event_id, l.occurred_at AS occurred_at,
     l.visitor_key AS visitor_key,
-    if(p.person_key = toFixedString('', 16), l.visitor_key, p.person_key) AS person_key,
+    multiIf(
+        p.person_key = toFixedString('', 16), l.visitor_key, empty(p.slices), p.person_key,
+        arrayLast(x -> x.1 <= l.occurred_at, p.slices).2
+    ) AS person_key,
     s.touch != '' AND l.occurred_at <= s.ended_at + INTERVAL 24 HOUR AS in_session,
     if(
         in_session, lower(hex(sipHash128(l.visitor_key, toUnixTimestamp64Milli(s.started_at)))), ''
@@ -43,7 +46,7 @@ FROM lead_rows;
 -- Which touches brought a conversion: the first and the last of its person's sessions in the 90 days
 -- before, found by time, so that somebody with very many of both costs no more than their number.
 
--- Persons who ordered or became a lead.
+-- Persons who ordered or became a lead, and all who share a device with them.
 CREATE OR REPLACE VIEW converted_rows AS
 SELECT DISTINCT if(p.person_key = toFixedString('', 16), c.visitor_key, p.person_key) AS person_key
 FROM (
@@ -51,13 +54,16 @@ FROM (
     UNION DISTINCT
     SELECT visitor_id FROM lead_facts WHERE visitor_id != toFixedString('', 16)
 ) AS c
-LEFT ANY JOIN person_rows AS p ON c.visitor_key = p.visitor_key;
+LEFT JOIN person_slices AS p ON c.visitor_key = p.visitor_key;
 
 -- Their sessions, with the person's key. Where two devices of a person began one at the same moment,
 -- the first by visitor counts, so that an answer does not hang on the order of rows.
 CREATE OR REPLACE VIEW touch_rows AS
 SELECT
-    if(p.person_key = toFixedString('', 16), s.visitor_key, p.person_key) AS person_key,
+    multiIf(
+        p.person_key = toFixedString('', 16), s.visitor_key, empty(p.slices), p.person_key,
+        arrayLast(x -> x.1 <= s.started_at, p.slices).2
+    ) AS person_key,
     s.started_at AS started_at, argMin(toString(s.touch), s.visitor_key) AS touch,
     startsWith(touch, '(\'Direct\',') AS is_direct
 FROM (
@@ -67,7 +73,7 @@ FROM (
     PREWHERE visitor_id IN (
         SELECT person_key FROM converted_rows
         UNION ALL
-        SELECT visitor_key FROM person_rows WHERE person_key IN converted_rows
+        SELECT visitor_key FROM person_slices WHERE person_key IN converted_rows
     )
 ) AS s
 LEFT ANY JOIN person_rows AS p ON s.visitor_key = p.visitor_key

@@ -5,6 +5,7 @@ SELECT
     s.day + (s.site_quarter IN (SELECT site_quarter FROM quarter_rows WHERE ahead))
         - (s.site_quarter IN (SELECT site_quarter FROM quarter_rows WHERE NOT ahead)) AS date,
     s.site AS site, t.funnel_steps AS steps, s.visitor_key AS visitor_key,
+    s.started_at AS started_at,
     if(
         s.furthest_step + 1 = length(steps) AND steps[-1] = 'purchase'
         AND (s.visitor_key, s.started_at) IN (
@@ -49,7 +50,11 @@ FROM (
             uniqExactForEach(arrayMap(
                 nth -> if(
                     r.reached >= nth,
-                    toNullable(if(p.person_key = toFixedString('', 16), r.visitor_key, p.person_key)),
+                    toNullable(multiIf(
+                        p.person_key = toFixedString('', 16), r.visitor_key,
+                        empty(p.slices), p.person_key,
+                        arrayLast(x -> x.1 <= r.started_at, p.slices).2
+                    )),
                     NULL
                 ),
                 range(1, length(r.steps) + 1)

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from tests.flow.happenings import DAY_MS, Happening
+from tests.flow.turns_model import Person, Turns, owner_at, owners_of, persons
 
 TIMEOUT_MS = 1_800_000
 CHANNEL_GROUPS = {
@@ -22,9 +23,6 @@ CHANNEL_GROUPS = {
     ("poster", "street", ""): "Unassigned",
 }
 """GA4's default channel groups, for the campaigns that tests of this model tell of."""
-
-Person = frozenset[tuple[str, str]]
-"""All identifiers of a person, each with its kind."""
 
 
 class Session(NamedTuple):
@@ -64,7 +62,7 @@ class OrderState(NamedTuple):
 class Outcome(NamedTuple):
     sessions: list[Session]
     orders: list[OrderState]
-    persons: Mapping[tuple[str, str], Person]
+    persons: Turns
 
 
 def distinct(on_the_log: Iterable[Happening]) -> list[Happening]:
@@ -82,8 +80,8 @@ def outcome(on_the_log: Sequence[Happening], site_currency: str = "EUR") -> Outc
     owners = owners_of(happened, groups)
     bare = sessions(happened)
     states = [
-        state._replace(person=owners[state.visitor] if state.visitor else None)
-        for state in orders(happened, bare)
+        state._replace(person=owner_at(owners[state.visitor], at_ms) if state.visitor else None)
+        for state, at_ms in orders(happened, bare)
     ]
     bought: dict[tuple[str | None, int | None], list[OrderState]] = defaultdict(list)
     for state in states:
@@ -95,7 +93,7 @@ def outcome(on_the_log: Sequence[Happening], site_currency: str = "EUR") -> Outc
         revenue = sum(
             ((s.gross or Decimal(0)) for s in mine if s.currency == site_currency), Decimal(0)
         )
-        person = owners[session.visitor]
+        person = owner_at(owners[session.visitor], session.started_ms)
         counted.append(session._replace(person=person, purchases=len(mine), revenue=revenue))
     return Outcome(counted, states, groups)
 
@@ -144,7 +142,8 @@ def _session(visitor: str, chain: Sequence[Happening]) -> Session:
     )
 
 
-def orders(happened: Iterable[Happening], known: Sequence[Session]) -> list[OrderState]:
+def orders(happened: Iterable[Happening], known: Sequence[Session]) -> list[tuple[OrderState, int]]:
+    """Give the orders, each with the time it counts at."""
     by_transaction: dict[str, list[Happening]] = defaultdict(list)
     for told in happened:
         if told.name not in ("purchase", "refund") or told.order is None:
@@ -162,7 +161,7 @@ def by_visitor(known: Iterable[Session]) -> Mapping[str, list[Session]]:
     return found
 
 
-def _order(reports: list[Happening], known: Mapping[str, list[Session]]) -> OrderState:
+def _order(reports: list[Happening], known: Mapping[str, list[Session]]) -> tuple[OrderState, int]:
     reports = sorted(reports, key=lambda e: (e.channel == "browser", e.at_ms, e.identity))
     purchases = [e for e in reports if e.name == "purchase"]
     told = (purchases or reports)[0].order
@@ -182,7 +181,7 @@ def _order(reports: list[Happening], known: Mapping[str, list[Session]]) -> Orde
     at_ms = min(e.at_ms for e in reports) if ordered_ms is None else ordered_ms
     by_browser = sorted(purchases, key=lambda e: (e.channel == "server", e.at_ms, e.identity))
     visitor = next((e.visitor for e in by_browser if e.visitor), None)
-    return OrderState(
+    state = OrderState(
         told.transaction_id,
         ordered_ms,
         told.currency or "",
@@ -197,6 +196,7 @@ def _order(reports: list[Happening], known: Mapping[str, list[Session]]) -> Orde
         visitor,
         started(session_of(visitor, at_ms, known)),
     )
+    return state, at_ms
 
 
 def _refunds(refunds: Sequence[Happening]) -> tuple[Decimal | None, bool]:
@@ -229,34 +229,3 @@ def session_of(
 
 def started(session: Session | None) -> int | None:
     return None if session is None else session.started_ms
-
-
-def persons(happened: Iterable[Happening]) -> Mapping[tuple[str, str], Person]:
-    """Give each identifier with all identifiers of its person."""
-    owner: dict[str, tuple[int, str, str]] = {}
-    identifiers: set[tuple[str, str]] = set()
-    for told in happened:
-        if told.anonymous_id is not None:
-            identifiers.add(("anonymous_id", told.anonymous_id))
-        if told.user_id is not None:
-            identifiers.add(("user_id", told.user_id))
-        if told.anonymous_id is not None and told.user_id is not None and not told.stripped:
-            claim = (told.at_ms, told.identity, told.user_id)
-            owner[told.anonymous_id] = min(owner.get(told.anonymous_id, claim), claim)
-    groups: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
-    for kind, name in identifiers:
-        belongs = kind == "anonymous_id" and name in owner
-        groups[("user_id", owner[name][2]) if belongs else (kind, name)].add((kind, name))
-    return {member: frozenset(group) for group in groups.values() for member in group}
-
-
-def owners_of(
-    happened: Iterable[Happening], groups: Mapping[tuple[str, str], Person]
-) -> Mapping[str, Person]:
-    """Give each visitor's person: a visitor is the anonymous id, else the user id."""
-    found: dict[str, Person] = {}
-    for told in happened:
-        if told.visitor is not None:
-            kind = "user_id" if told.anonymous_id is None else "anonymous_id"
-            found[told.visitor] = groups[kind, told.anonymous_id or told.user_id or ""]
-    return found

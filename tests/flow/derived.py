@@ -88,8 +88,7 @@ async def make_up(store: Store, site: str) -> None:
         f" FROM orders FINAL WHERE site = '{site}' LIMIT 1"
     )
     await store.command(
-        f"INSERT INTO persons SELECT {ghost}, '{site}', 'anonymous_id', 'ghost',"
-        f" [(NULL, NULL, {ghost})], 7"
+        f"INSERT INTO persons SELECT {ghost}, '{site}', 'anonymous_id', [(NULL, NULL, {ghost})], 7"
     )
 
 

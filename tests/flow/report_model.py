@@ -13,18 +13,17 @@ from zoneinfo import ZoneInfo
 from tests.flow.derive_model import (
     OrderState,
     Outcome,
-    Person,
     Session,
     by_visitor,
     distinct,
     outcome,
-    owners_of,
     session_of,
     started,
     value_of,
 )
 from tests.flow.funnel_model import Step, funnel
 from tests.flow.happenings import Happening
+from tests.flow.turns_model import Person, Turn, owner_at, owners_of
 
 
 class EventSeen(NamedTuple):
@@ -130,7 +129,7 @@ def _copies(happened: Iterable[Happening]) -> list[list[Happening]]:
 def _events(
     happened: Iterable[Happening],
     known: Mapping[str, list[Session]],
-    owners: Mapping[str, Person],
+    owners: Mapping[str, Sequence[Turn]],
 ) -> list[EventSeen]:
     return [
         EventSeen(
@@ -143,7 +142,7 @@ def _events(
             first.user_id,
             first.visitor,
             started(session_of(first.visitor, first.at_ms, known)),
-            owners[first.visitor] if first.visitor else None,
+            owner_at(owners[first.visitor], first.at_ms) if first.visitor else None,
             first.order.transaction_id if first.order else None,
         )
         for copies in _copies(happened)
@@ -154,7 +153,7 @@ def _events(
 def _leads(
     happened: Iterable[Happening],
     known: Mapping[str, list[Session]],
-    owners: Mapping[str, Person],
+    owners: Mapping[str, Sequence[Turn]],
 ) -> list[Conversion]:
     """Leads: time and visitor as the browser says, money as the server says."""
     found = []
@@ -166,7 +165,7 @@ def _leads(
                 first.event_id,
                 "lead",
                 first.at_ms,
-                owners[visitor] if visitor else None,
+                owner_at(owners[visitor], first.at_ms) if visitor else None,
                 visitor,
                 started(session_of(visitor, first.at_ms, known)),
                 value_of(last),

@@ -57,7 +57,7 @@ async def test_persons_are_the_same_in_every_order_of_arrival(
         assert sorted(sorted(person) for person in found.values()) == expected
 
 
-async def test_of_two_users_at_one_instant_the_lower_identity_has_the_device(
+async def test_of_users_at_one_instant_the_first_has_what_was_before_the_last_what_comes(
     store: Store, site: str
 ) -> None:
     told = [
@@ -65,8 +65,13 @@ async def test_of_two_users_at_one_instant_the_lower_identity_has_the_device(
         for n in range(6)
     ]
     await process(store, f"log-{site}", records(told))
-    owner = min(told, key=lambda happening: happening.identity).user_id
-    assert {"anonymous_id:a", f"user_id:{owner}"} in (await _persons(store, site)).values()
+    first, *_, last = sorted(told, key=lambda happening: happening.identity)
+    rows = await store.select(
+        "SELECT person_id, toUnixTimestamp64Milli(valid_from), toUnixTimestamp64Milli(valid_to)"
+        " FROM v_persons WHERE site = {site:String} AND identifier = 'a' ORDER BY valid_to",
+        {"site": site},
+    )
+    assert rows == [(first.user, None, NOON_MS), (last.user, NOON_MS, None)]
 
 
 async def test_a_person_keeps_its_id_when_devices_join_and_leave(store: Store, site: str) -> None:
@@ -78,7 +83,8 @@ async def test_a_person_keeps_its_id_when_devices_join_and_leave(store: Store, s
     await process(store, f"log-{site}", records([second, earlier], first_offset=1))
     after = await _persons(store, site)
     (person,) = before
-    assert after[person] == {"user_id:u1", "anonymous_id:a2"}
+    assert after[person] == {"user_id:u1", "anonymous_id:a1", "anonymous_id:a2"}
+    assert {"user_id:u0", "anonymous_id:a1"} in after.values()
     assert person == first.user
 
 

@@ -35,7 +35,7 @@ async def either(
 
 async def _forget(store: Store) -> None:
     for table in (
-        "visitor_facts", "order_facts", "identity_edges", "visitor_days", "orders", "persons",
+        "visitor_facts", "order_facts", "identity_evidence", "visitor_days", "orders", "persons",
     ):  # fmt: skip
         await store.command(f"TRUNCATE TABLE {table}")
 

@@ -21,7 +21,7 @@ from tests.flow.test_replay import happened, post
 from tests.kafka_logs import key_of
 
 EPOCH = date(1970, 1, 1)
-LANDED = ("seen", "events", "visitor_facts", "order_facts", "lead_facts", "identity_edges")
+LANDED = ("seen", "events", "visitor_facts", "order_facts", "lead_facts", "identity_evidence")
 
 
 def day_ms(text: str) -> int:

@@ -70,7 +70,7 @@ async def test_what_is_over_goes_and_days_that_are_not_say_what_they_said(
             f" visitor_id = user_key FROM events WHERE {before}"
         )
         assert left == [("accounting", 1, "", 1)]
-        for table in ("visitor_facts", "lead_facts", "identity_edges"):
+        for table in ("visitor_facts", "lead_facts", "identity_evidence"):
             assert await store.select(f"SELECT count() FROM {table} WHERE {before}") == [(0,)]
         nobody = await store.select(
             f"SELECT DISTINCT retention, hex(visitor_id) FROM order_facts WHERE {before}"

@@ -23,7 +23,7 @@ async def test_the_path_of_an_order_leads_from_the_log_to_session_order_and_pers
         (1, "duplicate", "duplicate_copy"),
     ]
     assert {copy["appended_at"] for copy in path["copies"]} == {"2024-03-30 12:00:00.000"}
-    assert path["rows"] == ["events", "visitor_facts", "order_facts", "identity_edges"]
+    assert path["rows"] == ["events", "visitor_facts", "order_facts", "identity_evidence"]
     (session,), (order,) = path["sessions"], path["orders"]
     assert session["started_at"] == "2024-03-30 12:00:00.000"
     assert (order["status"], order["session_id"]) == ("purchased", path["session_id"])

@@ -115,7 +115,7 @@ async def test_it_is_erased_and_everything_before_and_after_is_not(
             "after", "before", "copy", "other device", "other purpose", "other, not asked",
             "stripped", "tie of the grant",
         ]  # fmt: skip
-        for table in ("events", "visitor_facts", "seen", "identity_edges"):
+        for table in ("events", "visitor_facts", "seen", "identity_evidence"):
             rows = await store.select(
                 f"SELECT count() FROM {table} WHERE hex(identity) IN ("
                 f"'{taken('between', 0, 'd1').identity.upper()}',"
@@ -213,7 +213,7 @@ async def test_what_had_half_landed_when_it_was_withdrawn_is_taken_out(
             assert len(rows) == 3
             return
         assert rows == [("e1", "stripped")]
-        for table in ("visitor_facts", "lead_facts", "identity_edges"):
+        for table in ("visitor_facts", "lead_facts", "identity_evidence"):
             assert await store.select(f"SELECT count() FROM {table}") == [(0,)], table
         reports = "SELECT DISTINCT visitor_id = toFixedString('', 16) FROM order_facts"
         assert await store.select(reports) == [(1,)]

@@ -5,14 +5,14 @@ from decimal import Decimal
 from typing import TypeVar
 
 from spine.store import Row, Store
-from tests.flow.derive_model import OrderState, Outcome, Person, Session
+from tests.flow.derive_model import OrderState, Outcome, Session
 from tests.flow.funnel_model import Step
 from tests.flow.report_model import Conversion, EventSeen, Figures, Ground, Report, Touch
+from tests.flow.turns_model import Person, Turn, Turns
 
 V = TypeVar("V")
 
 _NOT_FILLED = {
-    "v_persons": ("valid_from", "valid_to"),
     "v_kpi_daily": (
         "cost", "clicks", "impressions", "cpa", "roas", "cac", "cpl", "ctr", "cpc",
     ),
@@ -90,16 +90,29 @@ def _key(known: Mapping[str, V], name: str | None) -> V | None:
     return None if name is None else known[name]
 
 
+def _turns(shown: list[Row], owners: Mapping[str, Person]) -> Turns:
+    """Give each identifier's persons in the order of time."""
+    turns: dict[tuple[str, str], tuple[Turn, ...]] = {}
+    for kind, name, person, since_ms, until_ms in sorted(shown, key=lambda row: row[3] or -1):
+        turn = Turn(since_ms, until_ms, owners[person])
+        turns[kind, name] = (*turns.get((kind, name), ()), turn)
+    return turns
+
+
 async def _of(store: Store, site: str, sql: str) -> list[Row]:
     return await store.select(f"{sql} AND site = {{site:String}}", {"site": site})
 
 
 async def _rows(store: Store, site: str) -> tuple[Outcome, Mapping[str, int], Mapping[str, Person]]:
     """Read the derived rows, with what session ids and person ids stand for."""
+    shown = await _of(
+        store,
+        site,
+        "SELECT identifier_type, identifier, person_id, toUnixTimestamp64Milli(valid_from),"
+        " toUnixTimestamp64Milli(valid_to) FROM v_persons WHERE true",
+    )
     groups: dict[str, set[tuple[str, str]]] = {}
-    for kind, name, person in await _of(
-        store, site, "SELECT identifier_type, identifier, person_id FROM v_persons WHERE true"
-    ):
+    for kind, name, person, _, _ in shown:
         groups.setdefault(person, set()).add((kind, name))
     owners = {person: frozenset(group) for person, group in groups.items()}
     sessions = await _of(
@@ -136,7 +149,7 @@ async def _rows(store: Store, site: str) -> tuple[Outcome, Mapping[str, int], Ma
                 )
                 for row in orders
             ),
-            {member: group for group in owners.values() for member in group},
+            _turns(shown, owners),
         ),
         started,
         owners,

@@ -114,6 +114,8 @@ def _setting(section: str, struct: type[msgspec.Struct], name: str, hint: Any) -
 def _toml(value: object) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(_toml(each) for each in value)}]"
+    if isinstance(value, bool):
+        return str(value).lower()
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 

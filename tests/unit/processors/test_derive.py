@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from processors.derive import touched
 from processors.evidence import order_key, visitor_of
 from processors.windows import Window, groups_of, windows_of
+from spine.digest import identifier_id
 from tests.flow.happenings import DAY_MS, Happening, Order, record
 
 VISITOR = bytes(15) + b"v"
@@ -60,7 +61,7 @@ def test_the_commonest_days_are_read_apart_from_the_late_ones() -> None:
     assert groups_of([*late, *live]) == [live, late]
 
 
-def test_a_batch_touches_days_orders_and_devices() -> None:
+def test_a_batch_touches_days_orders_and_identifiers() -> None:
     seen = Happening("shop", "page_view", "e", DAY * DAY_MS, anonymous_id="a")
     login = seen._replace(at_ms=DAY * DAY_MS - 1, user_id="u")
     bought = seen._replace(name="purchase", channel="server", path=None, order=Order("t", "1"))
@@ -70,5 +71,7 @@ def test_a_batch_touches_days_orders_and_devices() -> None:
     visitor = visitor_of(told[0])
     assert found.visitor_days == {visitor: {DAY - 1, DAY}}
     assert found.order_keys == {order_key(told[2])}
-    assert found.anonymous_keys == {visitor}
-    assert touched([]) == ({}, set(), set())
+    user = identifier_id("shop", "user_id", "u")
+    assert found.identifiers == {visitor, user}
+    assert found.evidence == {bytes.fromhex(login.identity)}
+    assert touched([]) == ({}, set(), set(), set())

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from processors.bookkeeping import Columns
 from processors.evidence import (
-    is_edge,
+    identifiers_of,
     is_report,
     opens_session,
     order_key,
@@ -26,6 +26,10 @@ from spine.log import Record
 from spine.record import EventRecord, SpillRecord, Stamp, TallyRecord, encode
 from tests.flow.happenings import Happening, Order, record
 from tests.unit.spine.test_record import event_records, tally_records
+
+
+def is_evidence(told: EventRecord) -> bool:
+    return bool(identifiers_of(told))
 
 
 def all_columns(values: list[bytes], sites: dict[str, Site] | None = None) -> dict[str, Columns]:
@@ -66,10 +70,11 @@ RULES: list[tuple[Callable[[EventRecord], bool], Happening, bool]] = [
     (is_report, SEEN._replace(name="refund", order=Order("t")), True),
     (is_report, SEEN._replace(name="add_to_cart", order=Order("t")), False),
     (is_report, SEEN._replace(name="purchase"), False),
-    (is_edge, SEEN._replace(user_id="u"), True),
-    (is_edge, SEEN._replace(user_id="u", stripped=True), False),
-    (is_edge, SEEN, False),
-    (is_edge, SEEN._replace(anonymous_id=None, user_id="u"), False),
+    (is_evidence, SEEN._replace(user_id="u"), True),
+    (is_evidence, SEEN._replace(user_id="u", stripped=True), False),
+    (is_evidence, SEEN, False),
+    (is_evidence, SEEN._replace(anonymous_id=None, user_id="u"), False),
+    (is_evidence, SEEN._replace(user_id="undefined"), False),
 ]
 
 
@@ -86,7 +91,7 @@ def test_a_visitor_of_zeros_is_nobody() -> None:
     columns = all_columns([value])
     assert columns["events"]["visitor_id"] == [NOBODY]
     assert columns["visitor_facts"]["site"] == []
-    assert columns["identity_edges"]["site"] == []
+    assert columns["identity_evidence"]["site"] == []
 
 
 def test_an_order_lands_with_its_money() -> None:
@@ -142,8 +147,8 @@ def test_what_was_decided_stands_beside_the_event_and_all_that_is_made_of_it() -
     assert columns["events"]["consent_denied"] == [("ads_measurement",)]
     assert columns["events"]["consent_signals"] == [("event", "gpc")]
     assert columns["events"]["consent_exports"] == [("google",)]
-    for table in ("events", "visitor_facts", "order_facts", "lead_facts", "identity_edges"):
-        assert columns[table]["retention"] == ["usage"]
+    for table in ("events", "visitor_facts", "order_facts", "lead_facts", "identity_evidence"):
+        assert set(columns[table]["retention"]) == {"usage"}
 
 
 def test_a_stamp_without_a_class_has_that_of_our_own_rules() -> None:
