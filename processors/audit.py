@@ -25,7 +25,8 @@ _FIELDS: Mapping[str, Sequence[str]] = {
     "orders": (
         "site", "transaction_id", "ordered_at", "first_reported_at", "currency", "gross",
         "refunded", "tax", "shipping", "status", "verified", "seen_browser", "seen_server",
-        "money_from", "visitor_from", "visitor_id",
+        "visitor_id", "amounts_disagree", "currencies_disagree", "over_refunded",
+        "negative_amount", "reversal_unverified", "reversals", "provenance",
     ),
     "persons": ("site", "identifier_type", "identifier", "person_id"),
 }  # fmt: skip
@@ -138,7 +139,8 @@ async def _derived_selects(store: Store, keys: Touched) -> list[str]:
 
 def _found(kind: Kind, rows: Sequence[Row]) -> Found:
     if kind.table == "orders":
-        return {(bytes(row[0]), 0): row[1:17] for row in rows}
+        last = len(_FIELDS["orders"]) + 1
+        return {(bytes(row[0]), 0): tuple(map(_listed, row[1:last])) for row in rows}
     if kind.table == "persons":
         return {(bytes(row[0]), 0): (*row[1:4], _plain(row[4][0])[2]) for row in rows if row[4]}
     return {
@@ -153,6 +155,11 @@ def _found(kind: Kind, rows: Sequence[Row]) -> Found:
 def _plain(named: Any) -> tuple[Any, ...]:
     """Give a tuple of the store as one: the driver reads one with names as a dictionary."""
     return tuple(named.values()) if isinstance(named, dict) else tuple(named)
+
+
+def _listed(value: Any) -> Any:
+    """Give a list of tuples of the store as one of tuples, and all else as it is."""
+    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _differences(kind: Kind, stored: Found, derived: Found) -> Iterator[Difference]:

@@ -24,7 +24,7 @@ from spine.trust import trusting
 Row = tuple[Any, ...]
 T = TypeVar("T")
 
-DERIVE_VERSION = 3
+DERIVE_VERSION = 4
 """Raised when derived rows would come out otherwise than by the code before."""
 
 DATABASE = "beleg"

@@ -24,7 +24,10 @@ SELECT
     o.first_reported_at AS first_reported_at, o.currency AS currency, o.gross AS gross,
     o.refunded AS refunded, o.gross - o.refunded AS net, o.tax AS tax, o.shipping AS shipping,
     o.status AS status, o.verified AS verified, o.seen_browser AS seen_browser,
-    o.seen_server AS seen_server, o.visitor_key AS visitor_key,
+    o.seen_server AS seen_server, o.amounts_disagree AS amounts_disagree,
+    o.currencies_disagree AS currencies_disagree, o.over_refunded AS over_refunded,
+    o.negative_amount AS negative_amount, o.reversal_unverified AS reversal_unverified,
+    o.visitor_key AS visitor_key,
     if(p.person_key = toFixedString('', 16), o.visitor_key, p.person_key) AS person_key,
     o.in_session AS in_session,
     if(
@@ -54,5 +57,35 @@ SELECT
     verified, seen_browser, seen_server,
     if(visitor_key = toFixedString('', 16), NULL, lower(hex(visitor_key))) AS visitor_id,
     if(visitor_key = toFixedString('', 16), NULL, lower(hex(person_key))) AS person_id,
-    nullIf(session_id, '') AS session_id
+    nullIf(session_id, '') AS session_id, amounts_disagree, currencies_disagree, over_refunded,
+    negative_amount, reversal_unverified
 FROM order_rows;
+
+-- Which report gave each field of an order. Once an event is gone, it has no id any more.
+CREATE OR REPLACE VIEW v_order_provenance AS
+SELECT
+    p.site AS site, p.transaction_id AS transaction_id, p.field AS field, p.value AS value,
+    p.channel AS channel, nullIf(e.event_id, '') AS event_id,
+    if(e.event_id = '', NULL, toString(e.name)) AS name,
+    if(e.event_id = '', NULL, e.occurred_at) AS occurred_at
+FROM (
+    SELECT
+        site, transaction_id, toString(field) AS field, toString(channel) AS channel, identity,
+        multiIf(
+            field = 'currency', toString(currency), field = 'gross', toString(gross),
+            field = 'ordered_at', toString(ordered_at), field = 'shipping', toString(shipping),
+            field = 'tax', toString(tax), lower(hex(visitor_id))
+        ) AS value
+    FROM orders FINAL
+    ARRAY JOIN
+        provenance.field AS field, provenance.identity AS identity, provenance.channel AS channel
+    WHERE status != ''
+) AS p
+LEFT ANY JOIN (
+    SELECT
+        toString(site) AS site, assumeNotNull(transaction_id) AS transaction_id, identity, event_id,
+        name, occurred_at
+    FROM events
+    WHERE name IN ('purchase', 'update_order', 'refund', 'cancel_order')
+        AND transaction_id IS NOT NULL
+) AS e ON p.site = e.site AND p.transaction_id = e.transaction_id AND p.identity = e.identity;

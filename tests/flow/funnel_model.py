@@ -6,8 +6,9 @@ from datetime import date, datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from tests.flow.derive_model import Outcome, Person, makes_sessions
+from tests.flow.derive_model import Outcome, makes_sessions
 from tests.flow.happenings import Happening
+from tests.flow.order_model import Person
 
 
 class Step(NamedTuple):

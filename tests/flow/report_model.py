@@ -11,9 +11,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from tests.flow.derive_model import (
-    OrderState,
     Outcome,
-    Person,
     Session,
     by_visitor,
     distinct,
@@ -21,10 +19,10 @@ from tests.flow.derive_model import (
     owners_of,
     session_of,
     started,
-    value_of,
 )
 from tests.flow.funnel_model import Step, funnel
 from tests.flow.happenings import Happening
+from tests.flow.order_model import OrderState, Person, value_of
 
 
 class EventSeen(NamedTuple):

@@ -1,0 +1,17 @@
+-- An order says which report gave each of its fields, when it became less and by how much, and what is
+-- odd about its reports. A rebuild fills this in; `refunded` has room for any sum of refunds.
+
+ALTER TABLE orders MODIFY COLUMN refunded Nullable(Decimal(38, 4));
+ALTER TABLE orders DROP COLUMN IF EXISTS money_from;
+ALTER TABLE orders DROP COLUMN IF EXISTS visitor_from;
+ALTER TABLE orders ADD COLUMN IF NOT EXISTS amounts_disagree UInt8 AFTER visitor_id;
+ALTER TABLE orders ADD COLUMN IF NOT EXISTS currencies_disagree UInt8 AFTER amounts_disagree;
+ALTER TABLE orders ADD COLUMN IF NOT EXISTS over_refunded UInt8 AFTER currencies_disagree;
+ALTER TABLE orders ADD COLUMN IF NOT EXISTS negative_amount UInt8 AFTER over_refunded;
+ALTER TABLE orders ADD COLUMN IF NOT EXISTS reversal_unverified UInt8 AFTER negative_amount;
+ALTER TABLE orders ADD COLUMN IF NOT EXISTS
+    reversals Array(Tuple(at DateTime64(3, 'UTC'), amount Decimal(38, 4)))
+    AFTER reversal_unverified;
+ALTER TABLE orders ADD COLUMN IF NOT EXISTS provenance Array(Tuple(
+    field LowCardinality(String), identity FixedString(16), channel LowCardinality(String)
+)) AFTER reversals;
