@@ -102,7 +102,7 @@ def _views(person: Whose, orders: Sequence[str]) -> Sequence[tuple[str, Sequence
     site = f"site = '{person.site}'"
     here = f"visitor_id IN ({person.hexes})"
     ordered = ", ".join(f"unhex('{one.encode().hex()}')" for one in orders) or "NULL"
-    converted = f"(kind = 'order' AND conversion_id IN ({ordered}) OR kind = 'lead' AND {here})"
+    converted = f"(kind = 'order' AND conversion_id IN ({ordered}) OR kind != 'order' AND {here})"
     return [
         ("sessions", _SESSION, f"v_sessions WHERE {site} AND {here} ORDER BY started_at"),
         (

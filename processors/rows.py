@@ -51,6 +51,7 @@ class Site(NamedTuple):
     lead_names: frozenset[str] = frozenset({"generate_lead"})
     rules: Rulebook | None = None
     funnel: Mapping[str, int] = places(SiteSettings().funnel_steps)
+    conversion_names: frozenset[str] = frozenset()
 
 
 _NO_SITE = Site()
@@ -67,7 +68,7 @@ class Landing(msgspec.Struct, frozen=True, gc=False):
     visitor: bytes
     retention: str
     touch: Touch
-    is_lead: bool
+    conversion: str
     step: int
     page: Page
     commerce: Commerce
@@ -94,12 +95,19 @@ def _landing(reading: Reading, record: EventRecord, site: Site) -> Landing:
         visitor_of(record),
         retention_of(record),
         touch(page.url or "", page.referrer or "", site.own_hosts) or _DIRECT,
-        event.name in site.lead_names,
+        _conversion(event.name, site),
         site.funnel.get(event.name, 0),
         page,
         commerce or _NO_COMMERCE,
         amount(commerce) if commerce is not None else None,
     )
+
+
+def _conversion(name: str, site: Site) -> str:
+    """Give the kind of conversion that an event is; an order's reports have tables of their own."""
+    if name in site.lead_names:
+        return "lead"
+    return name if name in site.conversion_names else ""
 
 
 def tables(
@@ -217,7 +225,7 @@ def visitor_fact_columns(events: Sequence[Landing]) -> Columns:
         "identity": [e.reading.identity for e in events],
         "event_key": [e.event_key for e in events],
         "name": [e.event.name for e in events],
-        "is_key": [int(e.is_lead or e.event.name == "purchase") for e in events],
+        "is_key": [int(e.conversion != "" or e.event.name == "purchase") for e in events],
         "page": [e.page.url or "" for e in events],
         "source": [e.touch.source for e in events],
         "medium": [e.touch.medium for e in events],
@@ -253,8 +261,8 @@ def order_fact_columns(events: Sequence[Landing]) -> Columns:
 
 
 def lead_fact_columns(events: Sequence[Landing]) -> Columns:
-    """One row per report of a lead."""
-    events = [event for event in events if event.is_lead]
+    """One row per report of a lead or of a conversion of the site's own."""
+    events = [event for event in events if event.conversion]
     return {
         "site": [e.record.site for e in events],
         "event_key": [e.event_key for e in events],
@@ -265,6 +273,7 @@ def lead_fact_columns(events: Sequence[Landing]) -> Columns:
         "currency": [e.commerce.currency or "" for e in events],
         "value": [e.amount for e in events],
         "retention": [e.retention for e in events],
+        "kind": [e.conversion for e in events],
     }
 
 

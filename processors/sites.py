@@ -17,6 +17,7 @@ def sites_of(settings: Mapping[str, SiteSettings]) -> Mapping[str, Site]:
             frozenset(site.lead_names),
             Rulebook(name, site),
             places(site.funnel_steps),
+            frozenset(site.conversion_names),
         )
         for name, site in settings.items()
     }

@@ -15,3 +15,6 @@ ALTER TABLE orders ADD COLUMN IF NOT EXISTS
 ALTER TABLE orders ADD COLUMN IF NOT EXISTS provenance Array(Tuple(
     field LowCardinality(String), identity FixedString(16), channel LowCardinality(String)
 )) AFTER reversals;
+
+-- A site may name further conversions; what landed before are leads.
+ALTER TABLE lead_facts ADD COLUMN IF NOT EXISTS kind LowCardinality(String) DEFAULT 'lead';
