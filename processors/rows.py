@@ -45,13 +45,14 @@ def places(steps: Sequence[str]) -> Mapping[str, int]:
 
 
 class Site(NamedTuple):
-    """What of a site's settings shapes its rows; without its rules nobody is judged again."""
+    """What of a site's settings shapes its rows; without its rules nobody is judged again.
+
+    Shape: the kinds of conversions by the events' names."""
 
     own_hosts: frozenset[str] = frozenset()
-    lead_names: frozenset[str] = frozenset({"generate_lead"})
+    conversions: Mapping[str, str] = {"generate_lead": "lead"}
     rules: Rulebook | None = None
     funnel: Mapping[str, int] = places(SiteSettings().funnel_steps)
-    conversion_names: frozenset[str] = frozenset()
 
 
 _NO_SITE = Site()
@@ -95,19 +96,12 @@ def _landing(reading: Reading, record: EventRecord, site: Site) -> Landing:
         visitor_of(record),
         retention_of(record),
         touch(page.url or "", page.referrer or "", site.own_hosts) or _DIRECT,
-        _conversion(event.name, site),
+        site.conversions.get(event.name, ""),
         site.funnel.get(event.name, 0),
         page,
         commerce or _NO_COMMERCE,
         amount(commerce) if commerce is not None else None,
     )
-
-
-def _conversion(name: str, site: Site) -> str:
-    """Give the kind of conversion that an event is; an order's reports have tables of their own."""
-    if name in site.lead_names:
-        return "lead"
-    return name if name in site.conversion_names else ""
 
 
 def tables(

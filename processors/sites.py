@@ -14,10 +14,9 @@ def sites_of(settings: Mapping[str, SiteSettings]) -> Mapping[str, Site]:
     return {
         name: Site(
             frozenset(host for origin in site.origins if (host := urlsplit(origin).hostname)),
-            frozenset(site.lead_names),
+            {one: one for one in site.conversion_names} | dict.fromkeys(site.lead_names, "lead"),
             Rulebook(name, site),
             places(site.funnel_steps),
-            frozenset(site.conversion_names),
         )
         for name, site in settings.items()
     }

@@ -106,7 +106,7 @@ async def test_a_conversion_of_the_sites_own_is_one_under_its_own_name(
     store: Store, site: str
 ) -> None:
     await enter_site(store, site)
-    sites = {site: Site(conversion_names=frozenset({"trial"}))}
+    sites = {site: Site(conversions={"trial": "trial", "generate_lead": "lead"})}
     trial = came(site, 0 * DAY, NOTHING, name="trial", event_id="t")._replace(
         order=Order(None, "12.5")
     )
