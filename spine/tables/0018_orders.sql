@@ -18,3 +18,10 @@ ALTER TABLE orders ADD COLUMN IF NOT EXISTS provenance Array(Tuple(
 
 -- A site may name further conversions; what landed before are leads.
 ALTER TABLE lead_facts ADD COLUMN IF NOT EXISTS kind LowCardinality(String) DEFAULT 'lead';
+
+-- What one unit of the base is in each currency, day by day, as the operator imports it. There is one base.
+CREATE TABLE IF NOT EXISTS rates (
+    currency LowCardinality(String), date Date, base LowCardinality(String), rate Decimal(18, 8),
+    version UInt64
+) ENGINE = ReplacingMergeTree(version) ORDER BY (currency, date)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1;

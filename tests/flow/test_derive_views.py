@@ -19,7 +19,8 @@ CONTRACT = {
     " landing_page",
     "v_orders": "site transaction_id ordered_at currency gross refunded net tax shipping status"
     " verified seen_browser seen_server visitor_id person_id session_id amounts_disagree"
-    " currencies_disagree over_refunded negative_amount reversal_unverified",
+    " currencies_disagree over_refunded negative_amount reversal_unverified"
+    " gross_converted refunded_converted net_converted converted_currency",
     "v_order_provenance": "site transaction_id field value channel event_id name occurred_at",
     "v_conversions": "site conversion_id kind occurred_at person_id visitor_id session_id value"
     f" currency verified {' '.join(_TOUCHES)}",
