@@ -75,7 +75,7 @@ _DERIVED = {
     "visitor_days": "SELECT site, visitor_id, toDate(started_at), [(started_at, ended_at, 10, 5, 1,"
     " source, medium, campaign, channel_group, click_id_name, click_id, page, 1)], 1",
     "orders": "SELECT order_key, site, concat('S-', toString(v)), ended_at, ended_at, 'EUR', 39.98,"
-    " 0, NULL, NULL, 'purchased', 0, 1, 0, 'browser', 'browser', visitor_id, 1",
+    " 0, NULL, NULL, 'purchased', 0, 1, 0, visitor_id, 0, 0, 0, 0, 0, [], [], 1",
     "persons": "SELECT visitor_id, site, 'anonymous_id',"
     " [(CAST(NULL, 'Nullable(DateTime64(3, \\'UTC\\'))'),"
     " CAST(NULL, 'Nullable(DateTime64(3, \\'UTC\\'))'), user_key)], 1",

@@ -1,6 +1,6 @@
 """What is stored of one person, for that person: GDPR Art. 15 and 20. Only reads.
 
-Who the person is, is derived (decision 0041), and what may be somebody else's is left out: an event
+Who the person is, is derived (decision 0042), and what may be somebody else's is left out: an event
 on which another user stands, also on the person's own device; the device of an event that belongs
 to another person; an order that somebody else reports, too.
 """
@@ -104,7 +104,7 @@ def _views(person: Whose, orders: Sequence[str]) -> Sequence[tuple[str, Sequence
     site = f"site = '{person.site}'"
     here = f"visitor_id IN ({person.hexes})"
     ordered = ", ".join(f"unhex('{one.encode().hex()}')" for one in orders) or "NULL"
-    converted = f"(kind = 'order' AND conversion_id IN ({ordered}) OR kind = 'lead' AND {here})"
+    converted = f"(kind = 'order' AND conversion_id IN ({ordered}) OR kind != 'order' AND {here})"
     return [
         ("sessions", _SESSION, f"v_sessions WHERE {site} AND {here} ORDER BY started_at"),
         (

@@ -26,7 +26,8 @@ _FIELDS: Mapping[str, Sequence[str]] = {
     "orders": (
         "site", "transaction_id", "ordered_at", "first_reported_at", "currency", "gross",
         "refunded", "tax", "shipping", "status", "verified", "seen_browser", "seen_server",
-        "money_from", "visitor_from", "visitor_id",
+        "visitor_id", "amounts_disagree", "currencies_disagree", "over_refunded",
+        "negative_amount", "reversal_unverified", "reversals", "provenance",
     ),
     "persons": ("site", "identifier_type", "slices"),
 }  # fmt: skip
@@ -142,7 +143,8 @@ async def _derived(store: Store, kind: Kind, keys: Touched) -> Found:
 
 def _found(kind: Kind, rows: Sequence[Row]) -> Found:
     if kind.table == "orders":
-        return {(bytes(row[0]), 0): row[1:17] for row in rows}
+        last = len(_FIELDS["orders"]) + 1
+        return {(bytes(row[0]), 0): tuple(map(_listed, row[1:last])) for row in rows}
     if kind.table == "persons":
         return {(bytes(row[0]), 0): (*row[1:3], _told(row[3])) for row in rows if row[3]}
     return {
@@ -163,6 +165,11 @@ def _told(slices: Sequence[Any]) -> str:
     """Write whose an identifier is, and from when on."""
     told = [f"{since_ms or ''} {bytes(person).hex()}" for since_ms, person in map(_plain, slices)]
     return ", ".join(told)
+
+
+def _listed(value: Any) -> Any:
+    """Give a list of tuples of the store as one of tuples, and all else as it is."""
+    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _differences(kind: Kind, stored: Found, derived: Found) -> Iterator[Difference]:

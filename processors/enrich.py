@@ -22,7 +22,7 @@ class Added(NamedTuple):
 
     client: Client
     touch: Touch
-    is_lead: bool
+    conversion: str
     step: int
 
 
@@ -40,9 +40,9 @@ def touch(record: EventRecord, site: Site) -> Touch:
     return touch_of(page.url or "", page.referrer or "", site.quiet_hosts) or NO_TOUCH
 
 
-def is_lead(record: EventRecord, site: Site) -> bool:
-    """Whether the event is a lead of its site."""
-    return record.event.name in site.lead_names
+def conversion(record: EventRecord, site: Site) -> str:
+    """The kind of conversion that the event is at its site; '' for none. Orders are told apart."""
+    return site.conversions.get(record.event.name, "")
 
 
 def step(record: EventRecord, site: Site) -> int:
@@ -50,7 +50,7 @@ def step(record: EventRecord, site: Site) -> int:
     return site.funnel.get(record.event.name, 0)
 
 
-STEPS: tuple[Callable[[EventRecord, Site], Any], ...] = (client, touch, is_lead, step)
+STEPS: tuple[Callable[[EventRecord, Site], Any], ...] = (client, touch, conversion, step)
 
 
 def enriched(record: EventRecord, site: Site) -> Added:

@@ -1,6 +1,6 @@
 """All that the store knows of one person, by any identifier that was ever seen. Only reads.
 
-Who a person is, says decision 0041: identifiers that evidence joins, or one that belongs to nobody
+Who a person is, says decision 0042: identifiers that evidence joins, or one that belongs to nobody
 else. Whatever carries one of these identifiers is the person's, also where another user stands on
 it, and an order is whose reports carry one. A device that several persons used in turn is nobody's
 identifier: of what was done on it the person's is what names the person, and in its turns what

@@ -23,7 +23,7 @@ _LAST_TOKEN = 1 << 63
 _GONE = {
     "visitor_days": "site, visitor_id, day, []",
     "orders": "order_key, site, transaction_id, NULL, first_reported_at, currency, NULL, NULL,"
-    " NULL, NULL, '', 0, 0, 0, '', '', toFixedString('', 16)",
+    " NULL, NULL, '', 0, 0, 0, toFixedString('', 16), 0, 0, 0, 0, 0, [], []",
     "persons": "visitor_id, site, identifier_type, []",
 }
 _SHOWN = {

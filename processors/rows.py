@@ -54,7 +54,7 @@ class Landing(msgspec.Struct, frozen=True, gc=False):
     retention: str
     client: Client
     touch: Touch
-    is_lead: bool
+    conversion: str
     step: int
     counted: bool
     page: Page
@@ -84,7 +84,7 @@ def _landing(reading: Reading, record: EventRecord, site: Site) -> Landing:
         retention_of(record),
         added.client,
         added.touch,
-        added.is_lead,
+        added.conversion,
         added.step,
         site.counts_bots or not added.client.bot,
         page,
@@ -213,7 +213,7 @@ def visitor_fact_columns(events: Sequence[Landing]) -> Columns:
         "identity": [e.reading.identity for e in events],
         "event_key": [e.event_key for e in events],
         "name": [e.event.name for e in events],
-        "is_key": [int(e.is_lead or e.event.name == "purchase") for e in events],
+        "is_key": [int(e.conversion != "" or e.event.name == "purchase") for e in events],
         "page": [e.page.url or "" for e in events],
         "source": [e.touch.source for e in events],
         "medium": [e.touch.medium for e in events],
@@ -250,8 +250,8 @@ def order_fact_columns(events: Sequence[Landing]) -> Columns:
 
 
 def lead_fact_columns(events: Sequence[Landing]) -> Columns:
-    """One row per report of a lead."""
-    events = [event for event in events if event.counted and event.is_lead]
+    """One row per report of a lead or of a conversion of the site's own."""
+    events = [event for event in events if event.counted and event.conversion]
     return {
         "site": [e.record.site for e in events],
         "event_key": [e.event_key for e in events],
@@ -262,6 +262,7 @@ def lead_fact_columns(events: Sequence[Landing]) -> Columns:
         "currency": [e.commerce.currency or "" for e in events],
         "value": [e.amount for e in events],
         "retention": [e.retention for e in events],
+        "kind": [e.conversion for e in events],
     }
 
 

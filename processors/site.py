@@ -15,10 +15,11 @@ def places(steps: Sequence[str]) -> Mapping[str, int]:
 class Site(NamedTuple):
     """What of a site's settings shapes its rows; without its rules nobody is judged again.
 
-    Shape: to come from one of `quiet_hosts` is no touch: its own, and those it ignores."""
+    Shape: to come from one of `quiet_hosts` is no touch: its own, and those it ignores.
+    `conversions` has their kinds by the events' names."""
 
     quiet_hosts: frozenset[str] = frozenset()
-    lead_names: frozenset[str] = frozenset({"generate_lead"})
+    conversions: Mapping[str, str] = {"generate_lead": "lead"}
     rules: Rulebook | None = None
     funnel: Mapping[str, int] = places(SiteSettings().funnel_steps)
     counts_bots: bool = False

@@ -18,7 +18,7 @@ def sites_of(settings: Mapping[str, SiteSettings]) -> Mapping[str, Site]:
                     site.ignored_referrers
                 )
             ),
-            frozenset(site.lead_names),
+            {one: one for one in site.conversion_names} | dict.fromkeys(site.lead_names, "lead"),
             Rulebook(name, site),
             places(site.funnel_steps),
             site.bots == "include",

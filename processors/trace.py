@@ -30,6 +30,10 @@ _ORDERS = """
 SELECT status, toString(gross), toString(refunded), currency, verified, session_id, person_id
 FROM v_orders WHERE site = {site:String} AND transaction_id = {transaction_id:String}
 """
+_PROVENANCE = """
+SELECT field, value, channel, name, event_id FROM v_order_provenance
+WHERE site = {site:String} AND transaction_id = {transaction_id:String} ORDER BY field
+"""
 _SESSIONS = """
 SELECT toString(started_at), toString(ended_at), events, channel_group, source, medium
 FROM v_sessions WHERE site = {site:String} AND session_id = {session_id:String}
@@ -103,6 +107,10 @@ async def _path(store: Store, event_id: str, event: dict[str, Any]) -> Mapping[s
         path["orders"] = _named(
             ("status", "gross", "refunded", "currency", "verified", "session_id", "person_id"),
             await store.select(_ORDERS, {"site": site, "transaction_id": transaction_id}),
+        )
+        path["order_fields"] = _named(
+            ("field", "value", "channel", "name", "event_id"),
+            await store.select(_PROVENANCE, {"site": site, "transaction_id": transaction_id}),
         )
     return path
 

@@ -202,11 +202,12 @@ KNOWN_NAMES = frozenset(
     {
         "page_view", "view_item_list", "select_item", "view_item", "search", "add_to_cart",
         "remove_from_cart", "add_to_wishlist", "view_cart", "begin_checkout", "add_shipping_info",
-        "add_payment_info", "purchase", "refund", "generate_lead", "sign_up", "login",
-        "view_promotion", "select_promotion",
+        "add_payment_info", "purchase", "refund", "update_order", "cancel_order", "generate_lead",
+        "sign_up", "login", "view_promotion", "select_promotion",
     }
 )  # fmt: skip
-"""GA4's recommended names; tallies and metrics name these and call all others `(custom)`."""
+"""GA4's recommended names and what orders need beside them; tallies and metrics name these and
+call all others `(custom)`."""
 
-ORDER_NAMES = frozenset({"purchase", "refund"})
+ORDER_NAMES = frozenset({"purchase", "refund", "update_order", "cancel_order"})
 """What orders are made of."""

@@ -3,6 +3,8 @@
 import importlib.resources
 import re
 
+from spine.column_dictionary import dictionary_view
+
 _MIGRATIONS, _VIEWS = "spine.tables", "spine.views"
 _STATEMENT_END = re.compile(r";[ \t]*\n")
 _COMMENT = re.compile(r"^--.*$", re.MULTILINE)
@@ -15,7 +17,8 @@ def migrations() -> dict[int, tuple[str, str]]:
 
 def views() -> list[str]:
     """Give the statements that lay every view as it is now, each after those it reads."""
-    return [part for _, text in _sql_files(_VIEWS) for part in statements(text)]
+    laid = [part for _, text in _sql_files(_VIEWS) for part in statements(text)]
+    return [*laid, dictionary_view()]
 
 
 def statements(text: str) -> list[str]:

@@ -244,6 +244,10 @@ class SiteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     lead_names: Annotated[tuple[str, ...], _says("Event names that count as leads.")] = (
         "generate_lead",
     )
+    conversion_names: Annotated[
+        tuple[str, ...],
+        _says("Further event names that count as conversions, each a kind of its own."),
+    ] = ()
     funnel_steps: Annotated[
         tuple[str, ...], _says("Event names that are the steps of its funnel, in order.")
     ] = ("view_item", "add_to_cart", "begin_checkout", "add_payment_info", "purchase")

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from spine.access import is_loopback
 from spine.currencies import CURRENCIES
 from spine.errors import Misconfigured
+from spine.event import ORDER_NAMES
 from spine.settings import LogSettings, Settings, SiteSettings, address, key_digest
 
 _SITE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -146,6 +147,7 @@ def _check_sites(sites: Mapping[str, SiteSettings]) -> None:
         steps = site.funnel_steps
         if not steps or len(steps) > 20 or len(set(steps)) < len(steps) or "" in steps:
             raise Misconfigured(f"sites.{name}.funnel_steps", "1 to 20 event names, each once")
+        _check_conversions(name, site)
         _check_keys(name, site, owners)
 
 
@@ -160,6 +162,16 @@ def _check_hosts(name: str, site: SiteSettings) -> None:
             raise Misconfigured(
                 f"sites.{name}.ignored_referrers",
                 f'"{host}" is not like "pay.example": lower case, no scheme, port or path',
+            )
+
+
+def _check_conversions(name: str, site: SiteSettings) -> None:
+    """A conversion is of one kind, and the kinds `order` and `lead` are taken."""
+    taken = {"", "order", "lead", *ORDER_NAMES}
+    for one in site.conversion_names:
+        if one in taken or one in site.lead_names:
+            raise Misconfigured(
+                f"sites.{name}.conversion_names", f'"{one}" has a meaning of its own already'
             )
 
 

@@ -18,13 +18,59 @@ ASOF LEFT JOIN (
     PREWHERE reinterpretAsUInt64(visitor_id) IN (SELECT reinterpretAsUInt64(visitor_id) FROM orders)
 ) AS s ON o.visitor_key = s.visitor_key AND o.at >= s.started_at;
 
+-- Orders in another currency than their site's, and both rates of their day: the last ones before, at most
+-- 7 days back. Where one is not known there is no row.
+CREATE OR REPLACE VIEW order_rates AS
+SELECT
+    o.order_key AS order_key,
+    if(o.currency = base, toDecimal64(1, 8), f.rate) AS from_rate,
+    if(o.site_currency = base, toDecimal64(1, 8), u.rate) AS to_rate
+FROM (
+    SELECT
+        s.order_key AS order_key, toString(s.currency) AS currency,
+        toString(t.currency) AS site_currency, (SELECT toString(any(base)) FROM rates) AS base,
+        toDate(substring(
+            toString(assumeNotNull(s.ordered_at), if(t.timezone = '', 'UTC', t.timezone)), 1, 10
+        )) AS ordered_on
+    FROM orders AS s FINAL
+    INNER JOIN (SELECT site, currency, timezone FROM sites FINAL) AS t ON s.site = t.site
+    WHERE s.ordered_at IS NOT NULL AND s.currency != t.currency
+) AS o
+ASOF LEFT JOIN (SELECT toString(currency) AS currency, date, rate FROM rates FINAL) AS f
+    ON o.currency = f.currency AND o.ordered_on >= f.date
+ASOF LEFT JOIN (SELECT toString(currency) AS currency, date, rate FROM rates FINAL) AS u
+    ON o.site_currency = u.currency AND o.ordered_on >= u.date
+WHERE base != '' AND (o.currency = base OR (f.rate > 0 AND o.ordered_on - f.date <= 7))
+    AND (o.site_currency = base OR (u.rate > 0 AND o.ordered_on - u.date <= 7));
+
+-- An order is converted as a whole, refunds too, by the rates of its own day, each amount rounded to four
+-- decimals before it is added to others.
+CREATE OR REPLACE VIEW order_money AS
+SELECT
+    o.*, CAST(nullIf(t.currency, ''), 'Nullable(String)') AS converted_currency,
+    o.currency = t.currency AS is_own, is_own OR r.from_rate > 0 AS is_rated,
+    toDecimal256(if(is_own OR NOT is_rated, toDecimal64(1, 8), r.from_rate), 8) AS from_rate,
+    toDecimal256(if(is_own OR NOT is_rated, toDecimal64(1, 8), r.to_rate), 8) AS to_rate,
+    if(is_rated, toDecimal128(round(divideDecimal(
+        multiplyDecimal(toDecimal256(o.gross, 4), to_rate, 12), from_rate, 12
+    ), 4), 4), NULL) AS gross_converted,
+    if(is_rated, toDecimal128(round(divideDecimal(
+        multiplyDecimal(toDecimal256(o.refunded, 4), to_rate, 12), from_rate, 12
+    ), 4), 4), NULL) AS refunded_converted
+FROM order_visits AS o
+LEFT ANY JOIN (SELECT site, currency FROM sites FINAL) AS t ON o.site = t.site
+LEFT ANY JOIN order_rates AS r ON o.order_key = r.order_key;
+
 CREATE OR REPLACE VIEW order_rows AS
 SELECT
     o.site AS site, o.transaction_id AS transaction_id, o.ordered_at AS ordered_at,
     o.first_reported_at AS first_reported_at, o.currency AS currency, o.gross AS gross,
     o.refunded AS refunded, o.gross - o.refunded AS net, o.tax AS tax, o.shipping AS shipping,
     o.status AS status, o.verified AS verified, o.seen_browser AS seen_browser,
-    o.seen_server AS seen_server, o.visitor_key AS visitor_key,
+    o.seen_server AS seen_server, o.amounts_disagree AS amounts_disagree,
+    o.currencies_disagree AS currencies_disagree, o.over_refunded AS over_refunded,
+    o.negative_amount AS negative_amount, o.reversal_unverified AS reversal_unverified,
+    o.visitor_key AS visitor_key,
     multiIf(
         p.person_key = toFixedString('', 16), o.visitor_key, empty(p.slices), p.person_key,
         arrayLast(x -> x.1 <= o.at, p.slices).2
@@ -32,8 +78,10 @@ SELECT
     o.in_session AS in_session,
     if(
         in_session, lower(hex(sipHash128(o.visitor_key, toUnixTimestamp64Milli(o.started_at)))), ''
-    ) AS session_id
-FROM order_visits AS o
+    ) AS session_id,
+    o.gross_converted AS gross_converted, o.refunded_converted AS refunded_converted,
+    o.converted_currency AS converted_currency
+FROM order_money AS o
 LEFT ANY JOIN person_rows AS p ON o.visitor_key = p.visitor_key;
 
 -- The first order ever of a person is a new customer; orders without a visitor tell nothing.
@@ -60,5 +108,36 @@ SELECT
     verified, seen_browser, seen_server,
     if(visitor_key = toFixedString('', 16), NULL, lower(hex(visitor_key))) AS visitor_id,
     if(visitor_key = toFixedString('', 16), NULL, lower(hex(person_key))) AS person_id,
-    nullIf(session_id, '') AS session_id
+    nullIf(session_id, '') AS session_id, amounts_disagree, currencies_disagree, over_refunded,
+    negative_amount, reversal_unverified, gross_converted, refunded_converted,
+    gross_converted - refunded_converted AS net_converted, converted_currency
 FROM order_rows;
+
+-- Which report gave each field of an order. Once an event is gone, it has no id any more.
+CREATE OR REPLACE VIEW v_order_provenance AS
+SELECT
+    p.site AS site, p.transaction_id AS transaction_id, p.field AS field, p.value AS value,
+    p.channel AS channel, nullIf(e.event_id, '') AS event_id,
+    if(e.event_id = '', NULL, toString(e.name)) AS name,
+    if(e.event_id = '', NULL, e.occurred_at) AS occurred_at
+FROM (
+    SELECT
+        site, transaction_id, toString(field) AS field, toString(channel) AS channel, identity,
+        multiIf(
+            field = 'currency', toString(currency), field = 'gross', toString(gross),
+            field = 'ordered_at', toString(ordered_at), field = 'shipping', toString(shipping),
+            field = 'tax', toString(tax), lower(hex(visitor_id))
+        ) AS value
+    FROM orders FINAL
+    ARRAY JOIN
+        provenance.field AS field, provenance.identity AS identity, provenance.channel AS channel
+    WHERE status != ''
+) AS p
+LEFT ANY JOIN (
+    SELECT
+        toString(site) AS site, assumeNotNull(transaction_id) AS transaction_id, identity, event_id,
+        name, occurred_at
+    FROM events
+    WHERE name IN ('purchase', 'update_order', 'refund', 'cancel_order')
+        AND transaction_id IS NOT NULL
+) AS e ON p.site = e.site AND p.transaction_id = e.transaction_id AND p.identity = e.identity;

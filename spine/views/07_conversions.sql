@@ -1,6 +1,6 @@
 CREATE OR REPLACE VIEW lead_rows AS
 SELECT
-    l.site AS site, l.event_id AS event_id, l.occurred_at AS occurred_at,
+    l.site AS site, l.kind AS kind, l.event_id AS event_id, l.occurred_at AS occurred_at,
     l.visitor_key AS visitor_key,
     multiIf(
         p.person_key = toFixedString('', 16), l.visitor_key, empty(p.slices), p.person_key,
@@ -14,7 +14,7 @@ SELECT
     if(in_session, s.touch, '') AS touch
 FROM (
     SELECT
-        f.site AS site, f.event_id AS event_id,
+        f.site AS site, f.event_id AS event_id, argMin(toString(f.kind), f.channel) AS kind,
         argMin(f.occurred_at, f.channel) AS occurred_at,
         argMin(f.visitor_id, (f.visitor_id = toFixedString('', 16), f.channel)) AS visitor_key,
         argMax((f.value, f.currency), f.channel) AS money,
@@ -39,14 +39,15 @@ SELECT
 FROM order_rows WHERE ordered_at IS NOT NULL
 UNION ALL
 SELECT
-    site, event_id, 'lead', occurred_at, visitor_key, person_key, session_id, value, currency,
+    site, event_id, kind, occurred_at, visitor_key, person_key, session_id, value, currency,
     verified
 FROM lead_rows;
 
 -- Which touches brought a conversion: the first and the last of its person's sessions in the 90 days
 -- before, found by time, so that somebody with very many of both costs no more than their number.
 
--- Persons who ordered or became a lead, and all who share a device with them.
+-- Persons who ordered, became a lead or did what their site calls a conversion, and all who share a
+-- device with them.
 CREATE OR REPLACE VIEW converted_rows AS
 SELECT DISTINCT if(p.person_key = toFixedString('', 16), c.visitor_key, p.person_key) AS person_key
 FROM (

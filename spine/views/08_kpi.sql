@@ -62,7 +62,7 @@ FROM (
                 toString(c.occurred_at, if(t.timezone = '', 'UTC', t.timezone)), 1, 10
             )) AS date, c.site, c.touch, nullIf(c.currency, ''),
             0, 0, 0, 0, 0, 0, 0, 0, count()
-        FROM lead_rows AS c
+        FROM (SELECT * FROM lead_rows WHERE kind = 'lead') AS c
         LEFT ANY JOIN (SELECT site, timezone FROM sites FINAL) AS t ON c.site = t.site
         GROUP BY date, c.site, c.touch, c.currency
     )

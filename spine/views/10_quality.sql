@@ -8,8 +8,10 @@ SELECT
     sum(n_conflicts) AS duplicate_conflicts, sum(n_late) AS late, sum(n_clamped) AS clamped,
     sum(n_filled) AS currency_filled, sum(n_unreadable) AS consent_unreadable,
     sum(n_orders) AS orders, sum(n_unverified) AS unverified,
-    sum(n_disagreeing) AS orders_disagreeing, sum(n_sessions) AS sessions,
-    sum(n_unstitched) AS unstitched, sum(n_bots) AS bots,
+    sum(n_disagreeing) AS orders_disagreeing, sum(n_currencies) AS orders_in_two_currencies,
+    sum(n_over) AS orders_over_refunded, sum(n_negative) AS orders_negative,
+    sum(n_reversed) AS orders_reversed_unverified, sum(n_awaiting) AS orders_awaiting_purchase,
+    sum(n_sessions) AS sessions, sum(n_unstitched) AS unstitched, sum(n_bots) AS bots,
     if(events = 0, NULL, late / events) AS late_share,
     if(orders = 0, NULL, unverified / orders) AS unverified_share,
     if(sessions = 0, NULL, 1 - unstitched / sessions) AS stitched_share
@@ -18,8 +20,10 @@ FROM (
         received_on AS date, site, count() AS n_events, toUInt64(0) AS n_duplicates,
         toUInt64(0) AS n_conflicts, sum(is_late) AS n_late, sum(is_clamped) AS n_clamped,
         sum(is_filled) AS n_filled, sum(is_unreadable) AS n_unreadable, toUInt64(0) AS n_orders,
-        toUInt64(0) AS n_unverified, toUInt64(0) AS n_disagreeing, toUInt64(0) AS n_sessions,
-        toUInt64(0) AS n_unstitched, sum(is_bot) AS n_bots
+        toUInt64(0) AS n_unverified, toUInt64(0) AS n_disagreeing, toUInt64(0) AS n_currencies,
+        toUInt64(0) AS n_over, toUInt64(0) AS n_negative, toUInt64(0) AS n_reversed,
+        toUInt64(0) AS n_awaiting, toUInt64(0) AS n_sessions, toUInt64(0) AS n_unstitched,
+        sum(is_bot) AS n_bots
     FROM (
         -- Two kinds of key may tell of one event: it counts on the day when the first was heard.
         SELECT
@@ -37,27 +41,31 @@ FROM (
         toDate(substring(
             toString(f.received_at, if(t.timezone = '', 'UTC', t.timezone)), 1, 10
         )) AS date, f.site, 0, count(), countIf(f.code = 'duplicate_conflict'),
-        0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
     FROM (SELECT site, received_at, code FROM fates FINAL WHERE fate = 'duplicate') AS f
     LEFT ANY JOIN (SELECT site, timezone FROM sites FINAL) AS t ON f.site = t.site
     GROUP BY date, f.site
     UNION ALL
     SELECT
         toDate(substring(
-            toString(assumeNotNull(o.ordered_at), if(t.timezone = '', 'UTC', t.timezone)), 1, 10
-        )) AS date, o.site, 0, 0, 0, 0, 0, 0, 0, count(), countIf(NOT o.verified),
-        countIf(o.order_key IN (
-            SELECT order_key FROM order_facts WHERE name = 'purchase' AND value IS NOT NULL
-            GROUP BY order_key HAVING uniqExact(value, currency) > 1
-        )), 0, 0, 0
-    FROM (SELECT * FROM orders FINAL WHERE status != '' AND ordered_at IS NOT NULL) AS o
+            toString(
+                ifNull(o.ordered_at, o.first_reported_at), if(t.timezone = '', 'UTC', t.timezone)
+            ), 1, 10
+        )) AS date, o.site, 0, 0, 0, 0, 0, 0, 0, countIf(o.is_bought),
+        countIf(o.is_bought AND NOT o.verified), countIf(o.is_bought AND o.amounts_disagree),
+        countIf(o.is_bought AND o.currencies_disagree), countIf(o.is_bought AND o.over_refunded),
+        countIf(o.is_bought AND o.negative_amount), countIf(o.is_bought AND o.reversal_unverified),
+        countIf(NOT o.is_bought), 0, 0, 0
+    FROM (
+        SELECT *, ordered_at IS NOT NULL AS is_bought FROM orders FINAL WHERE status != ''
+    ) AS o
     LEFT ANY JOIN (SELECT site, timezone FROM sites FINAL) AS t ON o.site = t.site
     GROUP BY date, o.site
     UNION ALL
     SELECT
         s.day + (s.site_quarter IN (SELECT site_quarter FROM quarter_rows WHERE ahead))
             - (s.site_quarter IN (SELECT site_quarter FROM quarter_rows WHERE NOT ahead)) AS date,
-        s.site, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, count(),
+        s.site, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, count(),
         countIf(s.visitor_key NOT IN (SELECT visitor_key FROM person_rows)), 0
     FROM (
         SELECT

@@ -172,10 +172,12 @@ class Shop:
         return self._chance.choice((mine, mine, None, "EUR", "USD"))
 
     def _refund(self, order: Order, at_ms: int) -> None:
-        """The server tells it at once; the purchase may well come later."""
+        """Or a correction, or a cancellation. The server tells it at once; the purchase may well
+        come later."""
+        name = self._chance.choice(("refund", "refund", "refund", "update_order", "cancel_order"))
         back = order._replace(value=self._chance.choice((None, "0.01", order.value)), prices=())
         back = back._replace(tax=None, shipping=None)
-        told = self._event("refund", at_ms + HOUR_MS, None, None, "server")
+        told = self._event(name, at_ms + HOUR_MS, None, None, "server")
         told = told._replace(path=None, order=back)
         parcel = Parcel(self._site, "server", (self._said(told, True),))
         self._send(parcel, self._chance.choice((0, 0, 100)))

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from tests.flow.happenings import DAY_MS, Happening
+from tests.flow.order_model import NAMES, OrderState, order
 from tests.flow.turns_model import Person, Turns, owner_at, owners_of, persons
 
 TIMEOUT_MS = 1_800_000
@@ -40,23 +41,6 @@ class Session(NamedTuple):
     person: Person = frozenset()
     purchases: int = 0
     revenue: Decimal = Decimal(0)
-
-
-class OrderState(NamedTuple):
-    transaction_id: str
-    ordered_ms: int | None
-    currency: str
-    gross: Decimal | None
-    refunded: Decimal | None
-    tax: Decimal | None
-    shipping: Decimal | None
-    status: str
-    verified: bool
-    seen_browser: bool
-    seen_server: bool
-    visitor: str | None
-    session_started_ms: int | None
-    person: Person | None = None
 
 
 class Outcome(NamedTuple):
@@ -146,12 +130,22 @@ def orders(happened: Iterable[Happening], known: Sequence[Session]) -> list[tupl
     """Give the orders, each with the time it counts at."""
     by_transaction: dict[str, list[Happening]] = defaultdict(list)
     for told in happened:
-        if told.name not in ("purchase", "refund") or told.order is None:
+        if told.name not in NAMES or told.order is None:
             continue
         if told.order.transaction_id is not None:
             by_transaction[told.order.transaction_id].append(told)
     of_visitor = by_visitor(known)
-    return [_order(reports, of_visitor) for _, reports in sorted(by_transaction.items())]
+    states = [order(reports) for _, reports in sorted(by_transaction.items())]
+    return [_visited(state, by_transaction[state.transaction_id], of_visitor) for state in states]
+
+
+def _visited(
+    state: OrderState, reports: Iterable[Happening], known: Mapping[str, list[Session]]
+) -> tuple[OrderState, int]:
+    first_ms = min(e.at_ms for e in reports)
+    at_ms = first_ms if state.ordered_ms is None else state.ordered_ms
+    session = session_of(state.visitor, at_ms, known)
+    return state._replace(session_started_ms=started(session)), at_ms
 
 
 def by_visitor(known: Iterable[Session]) -> Mapping[str, list[Session]]:
@@ -159,63 +153,6 @@ def by_visitor(known: Iterable[Session]) -> Mapping[str, list[Session]]:
     for session in known:
         found[session.visitor].append(session)
     return found
-
-
-def _order(reports: list[Happening], known: Mapping[str, list[Session]]) -> tuple[OrderState, int]:
-    reports = sorted(reports, key=lambda e: (e.channel == "browser", e.at_ms, e.identity))
-    purchases = [e for e in reports if e.name == "purchase"]
-    told = (purchases or reports)[0].order
-    assert told is not None and told.transaction_id is not None
-    gross = value_of(purchases[0]) if purchases else None
-    refunded, full = _refunds([e for e in reports if e.name == "refund"])
-    if full:
-        refunded = gross
-    if not purchases:
-        status = "awaiting_purchase"
-    elif full or (refunded and gross is not None and refunded > 0 and refunded >= gross):
-        status = "refunded"
-    else:
-        some = any(e.name == "refund" for e in reports)
-        status = "partially_refunded" if some else "purchased"
-    ordered_ms = min((e.at_ms for e in purchases), default=None)
-    at_ms = min(e.at_ms for e in reports) if ordered_ms is None else ordered_ms
-    by_browser = sorted(purchases, key=lambda e: (e.channel == "server", e.at_ms, e.identity))
-    visitor = next((e.visitor for e in by_browser if e.visitor), None)
-    state = OrderState(
-        told.transaction_id,
-        ordered_ms,
-        told.currency or "",
-        gross,
-        refunded,
-        Decimal(told.tax) if purchases and told.tax else None,
-        Decimal(told.shipping) if purchases and told.shipping else None,
-        status,
-        any(e.channel == "server" for e in purchases),
-        any(e.channel == "browser" for e in reports),
-        any(e.channel == "server" for e in reports),
-        visitor,
-        started(session_of(visitor, at_ms, known)),
-    )
-    return state, at_ms
-
-
-def _refunds(refunds: Sequence[Happening]) -> tuple[Decimal | None, bool]:
-    """Sum them, a refund that both sides reported once: what the server says stands."""
-    firsts: dict[str, Happening] = {}
-    for refund in refunds:
-        firsts.setdefault(refund.event_id, refund)
-    full = any(e.order and e.order.value is None and not e.order.prices for e in firsts.values())
-    return sum((value_of(e) or Decimal(0) for e in firsts.values()), Decimal(0)), full
-
-
-def value_of(told: Happening) -> Decimal | None:
-    if told.order is None:
-        return None
-    if told.order.value is not None:
-        return Decimal(told.order.value)
-    if not told.order.prices or None in told.order.prices:
-        return None
-    return sum((Decimal(price) for price in told.order.prices if price), Decimal(0))
 
 
 def session_of(

@@ -11,7 +11,6 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from tests.flow.derive_model import (
-    OrderState,
     Outcome,
     Session,
     by_visitor,
@@ -19,10 +18,10 @@ from tests.flow.derive_model import (
     outcome,
     session_of,
     started,
-    value_of,
 )
 from tests.flow.funnel_model import Step, funnel
 from tests.flow.happenings import Happening
+from tests.flow.order_model import OrderState, value_of
 from tests.flow.turns_model import Person, Turn, owner_at, owners_of
 
 

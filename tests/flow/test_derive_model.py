@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from spine.store import Store
 from tests.flow.funnel_model import FUNNEL
 from tests.flow.happenings import DAY_MS, HOUR_MS, Happening, Order, records
+from tests.flow.order_model import NAMES
 from tests.flow.passage import enter_site, rough_passage
 from tests.flow.report_model import report
 from tests.flow.views import shown_report
@@ -37,7 +38,9 @@ order_told = st.builds(
     shipping=values,
 )
 event_told = st.tuples(
-    st.sampled_from(["page_view", "page_view", "purchase", "refund", "generate_lead", *FUNNEL[:4]]),
+    st.sampled_from(
+        ["page_view", "page_view", *NAMES, "purchase", "refund", "generate_lead", *FUNNEL[:4]]
+    ),
     gaps_ms,
     displaced_ms,
     st.sampled_from(["browser", "browser", "server"]),
@@ -53,7 +56,7 @@ event_told = st.tuples(
 def _told_of(order: Order, name: str) -> Order | None:
     if name == "generate_lead":
         return order._replace(transaction_id=None) if order.tax else None
-    return order if name in ("purchase", "refund") else None
+    return order if name in NAMES else None
 
 
 @st.composite

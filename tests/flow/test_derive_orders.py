@@ -1,7 +1,7 @@
 """Orders, case by case, in every order of arrival."""
 
 from decimal import Decimal
-from itertools import permutations
+from itertools import islice, permutations
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -19,6 +19,13 @@ CHARGED = BOUGHT._replace(
 )
 BACK = Happening("", "refund", "r1", NOON_MS + HOUR_MS, "server", None, None, None, None,
                  Order("t", None))  # fmt: skip
+
+
+def _corrected(value: str, hours: int = 0, tax: str | None = None, **more: Any) -> Happening:
+    told = BACK._replace(
+        name="update_order", event_id=f"c{hours}", order=Order("t", value, tax=tax)
+    )
+    return told._replace(at_ms=NOON_MS + hours * HOUR_MS, **more)
 
 
 class Case(NamedTuple):
@@ -75,6 +82,30 @@ CASES = {
                                      "purchased", tax=None),
     "another-currency": Case([BOUGHT._replace(order=Order("t", "40", "USD", tax="6.38"))], "40",
                              "0", "purchased", currency="USD"),
+    "corrected-by-the-server": Case(
+        [BOUGHT, CHARGED, _corrected("35", tax="5.6"), _corrected("36", hours=1)],
+        "36", "0", "purchased", True, tax="5.6"),
+    "corrected-by-a-browser-only": Case(
+        [BOUGHT, CHARGED, _corrected("1", channel="browser")], "39.98", "0", "purchased", True,
+        tax="6.39"),
+    "corrected-and-not-yet-bought": Case([_corrected("35", tax="5.6")], None, "0",
+                                         "awaiting_purchase", visitor=False, tax=None),
+    "cancelled": Case([BOUGHT, BACK._replace(name="cancel_order")], "40", "40", "cancelled"),
+    "cancelled-after-a-part-came-back": Case(
+        [BOUGHT, BACK._replace(order=Order("t", "5")),
+         BACK._replace(name="cancel_order", order=Order("t", "40"))], "40", "40", "cancelled"),
+    "cancelled-before-the-purchase-is-known": Case(
+        [BACK._replace(name="cancel_order")], None, None, "awaiting_purchase", visitor=False,
+        tax=None),
+    "refunded-in-another-currency": Case(
+        [BOUGHT, BACK._replace(order=Order("t", "5", "USD"))], "40", "0", "partially_refunded"),
+    "more-came-back-than-a-decimal-of-18-digits-holds": Case(
+        [BOUGHT._replace(order=Order("t", "-99999999999999", tax="6.38")),
+         *(BACK._replace(event_id=f"r{n}", order=Order("t", "99999999999999")) for n in range(10))],
+        "-99999999999999", "999999999999990", "refunded"),
+    "a-server-that-names-no-amount": Case(
+        [BOUGHT, CHARGED._replace(order=Order("t", tax="6.39"))], "40", "0", "purchased",
+        tax="6.39"),
 }  # fmt: skip
 
 
@@ -93,7 +124,7 @@ async def _orders(store: Store, site: str) -> list[tuple[Any, ...]]:
 @pytest.mark.parametrize("name", CASES)
 async def test_an_order_is_the_same_in_every_order_of_arrival(store: Store, name: str) -> None:
     case = CASES[name]
-    orders = list(permutations(case.told))
+    orders = list(islice(permutations(case.told), 1000))
     for order in {orders[0], orders[len(orders) // 2], orders[-1]}:
         site = f"s{uuid4().hex[:12]}"
         told = [happening._replace(site=site) for happening in order]

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from processors.site import Site
 from spine.store import Store
 from tests.flow.happenings import Happening, Order, records
 from tests.flow.passage import enter_site, process
@@ -99,3 +100,29 @@ async def test_a_visit_that_lands_late_changes_the_answer(store: Store, site: st
         " WHERE site = {site:String}",
         {"site": site},
     ) == [(PAID, SENT)]
+
+
+async def test_a_conversion_of_the_sites_own_is_one_under_its_own_name(
+    store: Store, site: str
+) -> None:
+    await enter_site(store, site)
+    sites = {site: Site(conversions={"trial": "trial", "generate_lead": "lead"})}
+    trial = came(site, 0 * DAY, NOTHING, name="trial", event_id="t")._replace(
+        order=Order(None, "12.5")
+    )
+    told = [
+        came(site, DAY, ADS),
+        trial,
+        trial._replace(channel="server", path=None, order=Order(None, "13")),
+        came(site, 0 * DAY, NOTHING, name="generate_lead", event_id="l"),
+        came(site, 0 * DAY, NOTHING, name="other", event_id="o"),
+    ]
+    await process(store, f"log-{site}", records(told), sites)
+    assert await store.select(
+        "SELECT kind, conversion_id, toString(value), verified, last_channel_group"
+        " FROM v_conversions WHERE site = {site:String} ORDER BY kind",
+        {"site": site},
+    ) == [("lead", "l", None, 0, PAID), ("trial", "t", "13", 1, PAID)]
+    assert await store.select(
+        "SELECT sum(leads), sum(orders) FROM v_kpi_daily WHERE site = {site:String}", {"site": site}
+    ) == [(1, 0)]

@@ -18,7 +18,10 @@ CONTRACT = {
     " events page_views purchases revenue currency channel_group source medium campaign"
     " landing_page",
     "v_orders": "site transaction_id ordered_at currency gross refunded net tax shipping status"
-    " verified seen_browser seen_server visitor_id person_id session_id",
+    " verified seen_browser seen_server visitor_id person_id session_id amounts_disagree"
+    " currencies_disagree over_refunded negative_amount reversal_unverified"
+    " gross_converted refunded_converted net_converted converted_currency",
+    "v_order_provenance": "site transaction_id field value channel event_id name occurred_at",
     "v_conversions": "site conversion_id kind occurred_at person_id visitor_id session_id value"
     f" currency verified {' '.join(_TOUCHES)}",
     "v_persons": "site identifier_type identifier person_id valid_from valid_to",
@@ -28,8 +31,9 @@ CONTRACT = {
     "v_funnel_daily": "date site step step_order sessions share_of_previous abandonment persons"
     " person_share_of_previous person_abandonment",
     "v_data_quality_daily": "date site events duplicates duplicate_conflicts late clamped"
-    " currency_filled consent_unreadable orders unverified orders_disagreeing sessions unstitched"
-    " bots late_share unverified_share stitched_share",
+    " currency_filled consent_unreadable orders unverified orders_disagreeing"
+    " orders_in_two_currencies orders_over_refunded orders_negative orders_reversed_unverified"
+    " orders_awaiting_purchase sessions unstitched bots late_share unverified_share stitched_share",
     "v_consent_daily": "date site accepted stripped dropped refused consent_rate",
 }
 

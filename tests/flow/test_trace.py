@@ -28,6 +28,15 @@ async def test_the_path_of_an_order_leads_from_the_log_to_session_order_and_pers
     assert session["started_at"] == "2024-03-30 12:00:00.000"
     assert (order["status"], order["session_id"]) == ("purchased", path["session_id"])
     assert path["person_id"] == order["person_id"]
+    assert [(one["field"], one["value"]) for one in path["order_fields"]] == [
+        ("currency", "EUR"),
+        ("gross", "10"),
+        ("ordered_at", "2024-03-30 12:00:00.000"),
+        ("visitor", told.visitor),
+    ]
+    assert {(one["event_id"], one["channel"]) for one in path["order_fields"]} == {
+        (told.event_id, "browser")
+    }
     assert path["consent_rule"] == "eu"
 
 

@@ -5,8 +5,9 @@ from decimal import Decimal
 from typing import TypeVar
 
 from spine.store import Row, Store
-from tests.flow.derive_model import OrderState, Outcome, Session
+from tests.flow.derive_model import Outcome, Session
 from tests.flow.funnel_model import Step
+from tests.flow.order_model import OrderState, Source
 from tests.flow.report_model import Conversion, EventSeen, Figures, Ground, Report, Touch
 from tests.flow.turns_model import Person, Turn, Turns
 
@@ -17,6 +18,12 @@ _NOT_FILLED = {
         "cost", "clicks", "impressions", "cpa", "roas", "cac", "cpl", "ctr", "cpc",
     ),
 }  # fmt: skip
+
+
+_ODD = (
+    "amounts_disagree", "currencies_disagree", "over_refunded", "negative_amount",
+    "reversal_unverified",
+)  # fmt: skip
 
 
 async def found(store: Store, site: str) -> Outcome:
@@ -79,6 +86,19 @@ async def shown_report(store: Store, site: str) -> Report:
     )  # fmt: skip
 
 
+async def _sources(store: Store, site: str) -> Mapping[str, frozenset[Source]]:
+    """Read which event gave each field of each order."""
+    rows = await _of(
+        store,
+        site,
+        "SELECT transaction_id, field, name, event_id, channel FROM v_order_provenance WHERE true",
+    )
+    found: dict[str, set[Source]] = {}
+    for order, *source in rows:
+        found.setdefault(order, set()).add((source[0], source[1], source[2], source[3]))
+    return {order: frozenset(told) for order, told in found.items()}
+
+
 def _touch(told: Row) -> Touch | None:
     """Give a touch, all of it or nothing."""
     assert len({part is None for part in told}) == 1, told
@@ -130,8 +150,18 @@ async def _rows(store: Store, site: str) -> tuple[Outcome, Mapping[str, int], Ma
         site,
         "SELECT transaction_id, toUnixTimestamp64Milli(ordered_at), currency, gross, refunded, tax,"
         " shipping, status, verified, seen_browser, seen_server, visitor_id, session_id, person_id,"
-        " net FROM v_orders WHERE true",
+        f" net, {', '.join(_ODD)} FROM v_orders WHERE true",
     )
+    sources = await _sources(store, site)
+    reversals = {
+        order: tuple(sorted(zip(at_ms, amounts, strict=True)))
+        for order, at_ms, amounts in await _of(
+            store,
+            site,
+            "SELECT transaction_id, arrayMap(x -> toUnixTimestamp64Milli(x), reversals.at),"
+            " reversals.amount FROM orders FINAL WHERE status != ''",
+        )
+    }
     for row in orders:
         assert row[14] == (None if None in row[3:5] else row[3] - row[4]), row
     return (
@@ -145,7 +175,8 @@ async def _rows(store: Store, site: str) -> tuple[Outcome, Mapping[str, int], Ma
             sorted(
                 OrderState._make(
                     [*row[:8], *map(bool, row[8:11]), row[11], _key(started, row[12]),
-                     _key(owners, row[13])]
+                     frozenset(odd for odd, is_so in zip(_ODD, row[15:], strict=True) if is_so),
+                     sources[row[0]], _key(owners, row[13]), reversals[row[0]]]
                 )
                 for row in orders
             ),

@@ -7,6 +7,7 @@ A page says where such a part stands with two comment lines, `<!-- made: NAME --
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -24,6 +25,7 @@ from consent_rules.rules import PRESETS, load
 from consent_rules.table import markdown
 from consent_rules.table import table as rules_table
 from spine.codes import CODES
+from spine.column_dictionary import columns
 from spine.counted import Counted, Measured
 from spine.metrics import Metrics
 from spine.migrations import migrations, views
@@ -219,6 +221,11 @@ def signals() -> str:
     return markdown(("purpose", *(f"`{name}`" for name in names)), rows)
 
 
+def columns_of(view: str) -> str:
+    rows = ((f"`{c.name}`", c.type, c.unit, c.meaning) for c in columns() if c.view == view)
+    return markdown(("column", "type", "unit", "meaning"), rows)
+
+
 PARTS: Mapping[str, Callable[[], str]] = {
     "codes": codes,
     "settings": settings_table,
@@ -227,6 +234,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "consent": consent,
     "signals": signals,
     "explanations": explanations,
+    **{view: partial(columns_of, view) for view in {column.view for column in columns()}},
 }
 
 

@@ -4,6 +4,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 import msgspec
@@ -12,6 +13,7 @@ import pytest
 from beleg.__main__ import cli
 from collector.decode import Claims, decode
 from spine.codes import CODES
+from spine.column_dictionary import columns
 from spine.event import Commerce, ConsentClaim, Event, Identifiers, Item, Page
 from spine.migrations import migrations
 from spine.settings import Settings
@@ -200,22 +202,22 @@ async def test_every_view_and_table_is_described_column_by_column(
             for name in relations
             if name.startswith("v_")
         }
+        in_store = await store.select("SELECT * FROM column_dictionary")
     finally:
         await store.close()
     page = TABLES.read_text("utf-8")
-    assert _described(page) == views
+    assert {
+        view: [(column.name, column.type) for column in of_view]
+        for view, of_view in groupby(columns(), lambda column: column.view)
+    } == views
+    assert sorted(in_store) == sorted(columns())
+    assert re.findall(r"^### (v_\w+)$", page, re.MULTILINE) == [
+        *dict.fromkeys(c.view for c in columns())
+    ]
     steps = {name for name, is_view in relations.items() if is_view and name not in views}
     assert set(re.findall(r"`(\w+)`", page.partition("\nThe views ")[2])) == steps
     told = re.findall(r"^\| `(\w+)` \|", page.partition("## Tables\n")[2], re.MULTILINE)
     assert sorted(told) == sorted(name for name, is_view in relations.items() if not is_view)
-
-
-def _described(page: str) -> dict[str, list[tuple[str, str]]]:
-    sections = re.split(r"^### (v_\w+)$", page.partition("## Tables\n")[0], flags=re.MULTILINE)
-    return {
-        name: re.findall(r"^\| `(\w+)` \| (.+?) \| .+ \|$", text, re.MULTILINE)
-        for name, text in zip(sections[1::2], sections[2::2], strict=True)
-    }
 
 
 def test_every_decision_is_one_page_with_the_same_three_parts() -> None:

@@ -1,6 +1,6 @@
 """Who is one person, worked out plainly: lists that are searched from one end to the other.
 
-Shares no code with the product, only the rules of decision 0041: in the order of time and identity,
+Shares no code with the product, only the rules of decision 0042: in the order of time and identity,
 one user id a person, at most five of every other kind, of devices within a week.
 """
 

@@ -16,7 +16,7 @@ def test_each_step_fills_the_field_of_its_name() -> None:
 
 
 def test_a_bare_event_gets_what_can_be_told() -> None:
-    assert enriched(SEEN, Site()) == Added(Client(), NO_TOUCH, True, 0)
+    assert enriched(SEEN, Site()) == Added(Client(), NO_TOUCH, "lead", 0)
 
 
 def test_a_host_that_the_site_ignores_brings_nobody() -> None:

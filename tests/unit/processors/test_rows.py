@@ -118,7 +118,7 @@ def test_free_properties_are_kept_as_they_were_sent() -> None:
 
 def test_a_site_says_what_its_leads_are() -> None:
     told = encode(record(SEEN._replace(name="callback")))
-    sites = {"shop": Site(lead_names=frozenset({"callback"}))}
+    sites = {"shop": Site(conversions={"callback": "lead"})}
     assert all_columns([told])["lead_facts"]["event_id"] == []
     columns = all_columns([told], sites)
     assert len(columns["lead_facts"]["event_id"]) == 1
@@ -142,7 +142,7 @@ def test_what_was_decided_stands_beside_the_event_and_all_that_is_made_of_it() -
         denied=("ads_measurement",), signals=("event", "gpc"), retention="usage",
         exports=("google",),
     )  # fmt: skip
-    sites = {"shop": Site(lead_names=frozenset({"purchase"}))}
+    sites = {"shop": Site(conversions={"purchase": "lead"})}
     columns = all_columns([encode(msgspec.structs.replace(told, stamp=stamp))], sites)
     assert columns["events"]["consent_denied"] == [("ads_measurement",)]
     assert columns["events"]["consent_signals"] == [("event", "gpc")]
