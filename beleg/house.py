@@ -22,6 +22,7 @@ from beleg.boot import LastBoot, take_again
 from beleg.eraser import eraser_of, place_of
 from beleg.erasures import Erasures
 from beleg.measuring import measure
+from beleg.open_endpoint import open_endpoint
 from beleg.open_log import (
     control_log,
     erasure_key,
@@ -59,7 +60,7 @@ from spine.runtime import (
     tell,
     until_stopped,
 )
-from spine.settings import Settings, StoreSettings
+from spine.settings import Settings
 from spine.spill import Spill
 from spine.store import Store
 
@@ -247,7 +248,9 @@ class House:
             self._start(retain_for_ever(store, settings.sites, processor.turn, self._metrics)),
         ]
         if store.path is not None and settings.store.listen:
-            await self._build_endpoint(store.path, settings.store)
+            endpoint = await open_endpoint(store.path, settings.store, self._ticket)
+            self._stack.push_async_callback(endpoint.close)
+            self.addresses["store"] = endpoint.address
 
         async def drain() -> None:
             await processor.finish(processing)
@@ -265,20 +268,6 @@ class House:
         processor.erase_with(eraser)
         self.admin.erase_with(Erasures(place, log, control, processor.turn), self._ticket)
         _ = self._start(eraser.for_ever(processor.turn))
-
-    async def _build_endpoint(self, path: Path, store: StoreSettings) -> None:
-        # Loads chDB's library, 250 MB resident: not for a process that has no store of its own.
-        from reports.endpoint import serve  # noqa: PLC0415
-        from reports.engine import Limits  # noqa: PLC0415
-
-        limits = Limits(
-            max_execution_time_s=round(store.query_timeout_s),
-            max_memory_bytes=store.query_memory_bytes,
-        )
-        tokens = (store.token, self._ticket) if store.token else ()
-        endpoint = await serve(path, store.listen, limits, tokens=tokens)
-        self._stack.push_async_callback(endpoint.close)
-        self.addresses["store"] = endpoint.address
 
     async def _drain(self) -> int:
         self.admin.draining = True
