@@ -30,6 +30,7 @@ from beleg.open_log import (
     kept_control,
     open_log,
     own_log_id,
+    salts_of,
 )
 from beleg.renewal import renew
 from beleg.retention import retain_for_ever
@@ -46,6 +47,7 @@ from processors.loop import Processor
 from processors.sites import enter_sites, sites_of
 from spine.control import Control
 from spine.embedded_log import EmbeddedLog
+from spine.erasure_key import ErasureKey
 from spine.errors import Unavailable
 from spine.kafka_log import KafkaLog
 from spine.kafka_read import Pace
@@ -119,7 +121,7 @@ class House:
                 self._checks.append(log.ready)
                 await self._build_processor(log, control)
             if self._role != "process":
-                await self._build_collector(appends, control)
+                await self._build_collector(appends, control, key)
             if self._seat is None:
                 await self._build_admin()
                 tell(lock, {**self.addresses, "ticket": self._ticket})
@@ -182,14 +184,19 @@ class House:
         self._stack.push_async_callback(spilling.close)
         return spilling
 
-    async def _build_collector(self, log: Appends, control: Control) -> None:
+    async def _build_collector(
+        self, log: Appends, control: Control, key: ErasureKey | None
+    ) -> None:
         settings = self._settings
         await control.begin(_READ_WITHIN_S)
         tallies = Tallies(socket.gethostname())
         sources = Sources(settings.sites)
-        collector = Collector(
-            Logs(log, control), sources, tallies, settings.collector, self._metrics, now_ms
-        )
+        salts = await salts_of(settings, key, sources.by_day, now_ms)
+        if salts is not None:
+            _ = self._start(salts.follow())
+            await salts.begin(_READ_WITHIN_S)
+        logs = Logs(log, control, salts)
+        collector = Collector(logs, sources, tallies, settings.collector, self._metrics, now_ms)
         deadline_s = settings.processors.drain_deadline_s / 2
         runner = collector.runner(deadline_s)
         listener = await serve(
