@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from beleg.commands import Say, opened_books, opened_log
-from beleg.open_log import erasure_key, kafka_topic, own_log_id
+from beleg.open_log import check_key, erasure_key, kafka_topic, own_log_id
 from collector.countries import Countries
 from consent_rules.regions import load_all
 from processors.adopt import plan
@@ -17,13 +17,14 @@ from spine.settings import Settings, SiteSettings
 async def check(settings: Settings, say: Say) -> int:
     """Check settings, rules, log and store; give the exit code. Raises: Misconfigured,
     Unavailable."""
-    _check_sites(settings.sites, say)
+    by_day = _check_sites(settings.sites, say)
     data_dir = Path(settings.data_dir)
     if settings.collector.country_file:
         Countries(settings.collector.country_file, Metrics("check"))
         say(f"countries: {settings.collector.country_file} can be read")
     if settings.log.url != "embedded":
         topic = kafka_topic(settings.log)
+        check_key(erasure_key(settings), by_day)
         if erasure_key(settings) is None:
             say("warning: erasure.key_file is not set: nobody can be erased")
         for risk in (*await inspect(topic), *await inspect(topic.control)):
@@ -47,7 +48,9 @@ async def check(settings: Settings, say: Say) -> int:
     return 0
 
 
-def _check_sites(sites: dict[str, SiteSettings], say: Say) -> None:
+def _check_sites(sites: dict[str, SiteSettings], say: Say) -> list[str]:
+    """Look at the sites; give those whose rules give visitors an id of the day."""
+    by_day = []
     say(f"settings: good, {len(sites)} site(s)")
     if not sites:
         say("warning: no sites, so every request is answered 401; add [sites.NAME]")
@@ -58,3 +61,5 @@ def _check_sites(sites: dict[str, SiteSettings], say: Say) -> None:
             say(f"site {name}: visitors from {country}: version {rules.version}")
         if site.browser_keys and not site.origins:
             say(f"warning: site {name} has browser keys but no origins: its pages will get 403")
+        by_day += [name] if regimes.uses_salts else []
+    return by_day

@@ -22,6 +22,7 @@ from beleg.boot import LastBoot, take_again
 from beleg.eraser import eraser_of, place_of
 from beleg.erasures import Erasures
 from beleg.measuring import measure
+from beleg.open_endpoint import open_endpoint
 from beleg.open_log import (
     control_log,
     erasure_key,
@@ -29,6 +30,7 @@ from beleg.open_log import (
     kept_control,
     open_log,
     own_log_id,
+    salts_of,
 )
 from beleg.renewal import renew
 from beleg.retention import retain_for_ever
@@ -45,6 +47,7 @@ from processors.loop import Processor
 from processors.sites import enter_sites, sites_of
 from spine.control import Control
 from spine.embedded_log import EmbeddedLog
+from spine.erasure_key import ErasureKey
 from spine.errors import Unavailable
 from spine.kafka_log import KafkaLog
 from spine.kafka_read import Pace
@@ -59,7 +62,7 @@ from spine.runtime import (
     tell,
     until_stopped,
 )
-from spine.settings import Settings, StoreSettings
+from spine.settings import Settings
 from spine.spill import Spill
 from spine.store import Store
 
@@ -118,7 +121,7 @@ class House:
                 self._checks.append(log.ready)
                 await self._build_processor(log, control)
             if self._role != "process":
-                await self._build_collector(appends, control)
+                await self._build_collector(appends, control, key)
             if self._seat is None:
                 await self._build_admin()
                 tell(lock, {**self.addresses, "ticket": self._ticket})
@@ -181,14 +184,19 @@ class House:
         self._stack.push_async_callback(spilling.close)
         return spilling
 
-    async def _build_collector(self, log: Appends, control: Control) -> None:
+    async def _build_collector(
+        self, log: Appends, control: Control, key: ErasureKey | None
+    ) -> None:
         settings = self._settings
         await control.begin(_READ_WITHIN_S)
         tallies = Tallies(socket.gethostname())
         sources = Sources(settings.sites)
-        collector = Collector(
-            Logs(log, control), sources, tallies, settings.collector, self._metrics, now_ms
-        )
+        salts = await salts_of(settings, key, sources.by_day, now_ms)
+        if salts is not None:
+            _ = self._start(salts.follow())
+            await salts.begin(_READ_WITHIN_S)
+        logs = Logs(log, control, salts)
+        collector = Collector(logs, sources, tallies, settings.collector, self._metrics, now_ms)
         deadline_s = settings.processors.drain_deadline_s / 2
         runner = collector.runner(deadline_s)
         listener = await serve(
@@ -247,7 +255,9 @@ class House:
             self._start(retain_for_ever(store, settings.sites, processor.turn, self._metrics)),
         ]
         if store.path is not None and settings.store.listen:
-            await self._build_endpoint(store.path, settings.store)
+            endpoint = await open_endpoint(store.path, settings.store, self._ticket)
+            self._stack.push_async_callback(endpoint.close)
+            self.addresses["store"] = endpoint.address
 
         async def drain() -> None:
             await processor.finish(processing)
@@ -265,20 +275,6 @@ class House:
         processor.erase_with(eraser)
         self.admin.erase_with(Erasures(place, log, control, processor.turn), self._ticket)
         _ = self._start(eraser.for_ever(processor.turn))
-
-    async def _build_endpoint(self, path: Path, store: StoreSettings) -> None:
-        # Loads chDB's library, 250 MB resident: not for a process that has no store of its own.
-        from reports.endpoint import serve  # noqa: PLC0415
-        from reports.engine import Limits  # noqa: PLC0415
-
-        limits = Limits(
-            max_execution_time_s=round(store.query_timeout_s),
-            max_memory_bytes=store.query_memory_bytes,
-        )
-        tokens = (store.token, self._ticket) if store.token else ()
-        endpoint = await serve(path, store.listen, limits, tokens=tokens)
-        self._stack.push_async_callback(endpoint.close)
-        self.addresses["store"] = endpoint.address
 
     async def _drain(self) -> int:
         self.admin.draining = True

@@ -1,5 +1,6 @@
 """The log that the settings name."""
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from spine.control_log import ControlLog
@@ -12,6 +13,8 @@ from spine.kafka_log import KafkaLog
 from spine.kafka_login import login_of
 from spine.kafka_read import Pace
 from spine.kafka_topic import KafkaTopic
+from spine.salt_file import SaltFile
+from spine.salts import Salts, Zones
 from spine.settings import LogSettings, Settings
 
 
@@ -45,7 +48,32 @@ def control_log(settings: Settings) -> ControlLog:
     was opened before. Raises: Misconfigured."""
     if settings.log.url == "embedded":
         return EmbeddedControl(_file(settings))
-    return KafkaControl(kafka_topic(settings.log))
+    return KafkaControl(kafka_topic(settings.log).control)
+
+
+async def salts_of(
+    settings: Settings, key: ErasureKey | None, zones: Zones, now_ms: Callable[[], int]
+) -> Salts | None:
+    """Give what makes visitor ids of a day; nothing where there is no key to make them with.
+
+    Of days that are over nothing is left in its file then. Raises: Misconfigured, Unavailable."""
+    check_key(key, zones())
+    if key is None:
+        return None
+    if settings.log.url == "embedded":
+        path = Path(settings.data_dir) / "salts.ndjson"
+        await SaltFile(path, now_ms).open()
+        return Salts(lambda: SaltFile(path, now_ms), key, zones, now_ms)
+    return Salts(lambda: KafkaControl(kafka_topic(settings.log).salts), key, zones, now_ms)
+
+
+def check_key(key: ErasureKey | None, by_day: Iterable[str]) -> None:
+    """Refuse sites whose rules give visitors an id of the day, where there is no key for that.
+
+    Raises: Misconfigured."""
+    for site in by_day if key is None else ():
+        why = f"is not set, and the rules of site {site} give visitors an id of the day under it"
+        raise Misconfigured("erasure.key_file", why)
 
 
 def kept_control(settings: Settings, lock: str) -> Path | None:

@@ -38,7 +38,8 @@ def rules() -> None:
     beleg rules explain order.json --site shop     the same of an event of yours
     beleg rules test my-cases.toml                 run worked examples of your rules
 
-    RULES are a name (eu, fr_exempt, us) or a path such as ./shop.toml, as in sites.NAME.consent.
+    RULES are a name (eu, fr_exempt, fr_cookieless, us) or a path such as ./shop.toml, as in
+    sites.NAME.consent.
     Nothing here reads or changes what is stored.
     """
 

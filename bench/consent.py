@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable, Iterator
 
 import msgspec
+import orjson
 
 from bench.figure import Cost, Figure
+from bench.traffic import Span, visits
 from consent_rules.decide import Kept, decide
 from consent_rules.rules import load
 from consent_rules.standing import NOTHING, Carried
@@ -21,6 +23,7 @@ _VISITORS = 500
 _VENDORS = frozenset(range(1, 1_200, 3)) | frozenset(range(400, 1_000))  # 800 of them
 _PURPOSES = {"analytics": True, "ads_measurement": True}
 
+_decoder = msgspec.json.Decoder(Event)
 _Sent = list[tuple[Event, Carried]]
 
 
@@ -40,6 +43,13 @@ def measure(rounds: int) -> list[Figure]:
     def strings_of_requests() -> _Sent:
         return [(_event(None), Carried(tcf=_copy(text))) for text in known]
 
+    pages = visits(_VISITORS, Span(_AT_MS - 3_600_000, _AT_MS))
+    without_ads = {"purposes": {"analytics": True, "ads_measurement": False}}
+    refused = [orjson.dumps(page | {"consent": without_ads}) for page in pages]
+
+    def ads_refused() -> _Sent:
+        return [(_decoder.decode(page), NOTHING) for page in refused]
+
     def fresh_strings() -> _Sent:
         return [(_event(None), Carried(tcf=next(strings))) for _ in range(_VISITORS)]
 
@@ -47,6 +57,7 @@ def measure(rounds: int) -> list[Figure]:
         _figure("an event, its consent object known", claims, rounds),
         _figure("an event, the TC string in it known", strings_of_events, rounds, 15),
         _figure("an event, the TC string of its request known", strings_of_requests, rounds, 15),
+        _figure("an event of the shop, ads refused", ads_refused, rounds),
         _figure("an event, its TC string of 800 vendors fresh", fresh_strings, rounds, 2_000),
     ]
 

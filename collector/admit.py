@@ -52,6 +52,20 @@ def _nobody_has(_site: str, _anonymous_id: str | None, _user_id: str | None) -> 
     return NOT_WITHDRAWN
 
 
+class Known(NamedTuple):
+    """What is known of people when a request comes.
+
+    Shape: `salt` is that of the day of receipt, for visitors who are told by an id of the day."""
+
+    withdrawn: Asked = _nobody_has
+    erased_until: ErasedUntil = _nobody_was
+    salt: bytes | None = None
+
+
+NOTHING_KNOWN = Known()
+"""Nobody has withdrawn anything, nobody was erased, and no visitor is told by an id of the day."""
+
+
 class _Arrival(NamedTuple):
     """What the events of a request have in common.
 
@@ -66,8 +80,7 @@ class _Arrival(NamedTuple):
     form: Form
     rules: Rules
     carried: Carried
-    withdrawn: Asked
-    erased_until: ErasedUntil
+    known: Known
 
 
 def admit(
@@ -75,13 +88,12 @@ def admit(
     receipt: Receipt,
     source: Source,
     carried: Carried = NOTHING,
-    withdrawn: Asked = _nobody_has,
-    erased_until: ErasedUntil = _nobody_was,
+    known: Known = NOTHING_KNOWN,
 ) -> Admission:
     """Decide about every event on its own; one bad event never fails its neighbours.
 
     Shape: `carried` is what the request says of consent; it is said of every event in it."""
-    arrival = _arrival(claims, receipt, source, carried, withdrawn, erased_until)
+    arrival = _arrival(claims, receipt, source, carried, known)
     admission = Admission([], [], [])
     for claim in claims.events:
         result, outcome = _admit(claim, arrival, admission.admitted)
@@ -91,12 +103,7 @@ def admit(
 
 
 def _arrival(
-    claims: Claims,
-    receipt: Receipt,
-    source: Source,
-    carried: Carried,
-    withdrawn: Asked,
-    erased_until: ErasedUntil = _nobody_was,
+    claims: Claims, receipt: Receipt, source: Source, carried: Carried, known: Known
 ) -> _Arrival:
     received_ms, ahead_ms = receipt.received_ms, 0
     if source.channel == "browser":
@@ -118,14 +125,13 @@ def _arrival(
         shared,
         source.regimes.of(country),
         carried,
-        withdrawn,
-        erased_until,
+        known,
     )
 
 
 def needs_consent(claims: Claims, receipt: Receipt, source: Source, carried: Carried) -> bool:
     """Say whether some event would not be kept, or not as it is, if everything was withdrawn."""
-    arrival = _arrival(claims, receipt, source, carried, _nobody_has)
+    arrival = _arrival(claims, receipt, source, carried, NOTHING_KNOWN)
     for claim in claims.events:
         if isinstance(claim, Refused):
             continue
@@ -161,11 +167,11 @@ def _admit(
     claimed_ms = _may_not(claim, source) or _claimed_ms(claim, arrival)
     if isinstance(claimed_ms, Refused):
         return _refused(claim.event_id, _known(claim), claimed_ms)
-    until_ms = arrival.erased_until(source.site, claim.anonymous_id, claim.user_id)
+    until_ms = arrival.known.erased_until(source.site, claim.anonymous_id, claim.user_id)
     if min(claimed_ms, arrival.receipt.received_ms) <= until_ms:
         outcome = Outcome("dropped", "erased", _known(claim))
         return Result(claim.event_id, "dropped", "erased", None), outcome
-    withdrawn = arrival.withdrawn(source.site, claim.anonymous_id, claim.user_id)
+    withdrawn = arrival.known.withdrawn(source.site, claim.anonymous_id, claim.user_id)
     decision = _decide(claim, claimed_ms, arrival, withdrawn)
     if isinstance(decision, Dropped):
         detail = None if decision.readable else "what was said of consent cannot all be read"
@@ -178,7 +184,8 @@ def _admit(
             Result(claim.event_id, "dropped", code, detail),
             Outcome("dropped", code, _known(claim), decision.rule, "dropped"),
         )
-    event_id, entry = _entry(decision, claimed_ms, arrival)
+    of_day = _visitor_of_day(claim, arrival) if decision.by_day else None
+    event_id, entry = _entry(decision, claimed_ms, arrival, of_day)
     if len(entry.value) > MAX_RECORD_BYTES:
         why = Refused("too_long", "$", f"An event may have {MAX_RECORD_BYTES} bytes in all")
         return _refused(claim.event_id, _known(claim), why)
@@ -234,7 +241,23 @@ def _claimed_ms(event: Event, arrival: _Arrival) -> int | Refused:
     return Refused("too_old", "$.occurred_at", f"This key may go back {days} days")
 
 
-def _entry(kept: Kept, claimed_ms: int, arrival: _Arrival) -> tuple[str, Entry]:
+def _visitor_of_day(claim: Event, arrival: _Arrival) -> bytes | None:
+    """Name the visitor for the day of receipt, where there is a salt, and something to tell by.
+
+    Late events, too, get the id of the day they come: the salt of theirs may be gone."""
+    receipt, source = arrival.receipt, arrival.source
+    ip, agent = receipt.ip, receipt.user_agent
+    if source.channel == "server":  # its own address says nothing about the visitor
+        ip, agent = truncated(claim.ip or ""), claim.user_agent or ""
+    salt = arrival.known.salt
+    if salt is None or not ip:
+        return None
+    return digest.visitor_of_day(salt, source.site, ip, agent)
+
+
+def _entry(
+    kept: Kept, claimed_ms: int, arrival: _Arrival, of_day: bytes | None
+) -> tuple[str, Entry]:
     """Encode what may be kept; give it with the event's id."""
     receipt, source = arrival.receipt, arrival.source
     event, ruling, received_ms = kept.event, kept.ruling, receipt.received_ms
@@ -247,7 +270,7 @@ def _entry(kept: Kept, claimed_ms: int, arrival: _Arrival) -> tuple[str, Entry]:
         claimed_ms, flags = received_ms, (*flags, "time_clamped")
     body = _encoder.encode(msgspec.structs.replace(event, ip=None, user_agent=None, event_id=None))
     event_id = event.event_id or _filled_id(event, body, receipt, source)
-    key, names = named(arrival.form, event, event_id)
+    key, names = named(arrival.form, event, event_id, of_day)
     times = timed(arrival.form, body, claimed_ms)
     seen = observed(flags, *_observed(kept, receipt, source))
     # All copies of an event, of either channel, share its key and so a partition.

@@ -24,6 +24,7 @@ from spine.event import Identifier, Instant, Purpose
 from spine.failpoint import reach
 from spine.log import Appends, Entry
 from spine.record import ConsentRecord, control_identity, encode
+from spine.salts import Salts
 from spine.withdrawal import EVERYTHING
 
 TextVersion = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:+-]{1,64}\Z")]
@@ -111,6 +112,7 @@ class Logs(NamedTuple):
 
     events: Appends
     control: Control
+    salts: Salts | None = None
 
 
 class Decisions:

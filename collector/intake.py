@@ -21,7 +21,7 @@ import orjson
 import structlog
 
 from collector.admission import Admission
-from collector.admit import admit, needs_consent
+from collector.admit import Known, admit, needs_consent
 from collector.answer import JSON, Answer, Headers, said
 from collector.caller import cors, receipt_of, source_of
 from collector.carried import carried_of
@@ -37,6 +37,7 @@ from collector.pressure import Bounds, Pressure
 from collector.quota import Strangers
 from collector.source import Source, Sources
 from collector.tally import Tallies
+from collector.times import day_of
 from spine.codes import CODES, Refused
 from spine.errors import Unavailable
 from spine.failpoint import reach
@@ -85,7 +86,7 @@ class Intake:
         metrics: Metrics,
         now_ms: Callable[[], int],
     ) -> None:
-        self._log, self._control = logs
+        self._log, self._control, self._salts = logs
         self._decisions = Decisions(logs)
         self._sources = sources
         self._tallies = tallies
@@ -200,7 +201,11 @@ class Intake:
         if source.quota:
             source.quota.take(len(claims.events))
         control = self._control
-        admission = admit(claims, receipt, source, carried, control.of, control.erased_until)
+        salt = None
+        if self._salts is not None:
+            salt = self._salts.of(source.site, day_of(receipt.received_ms, source))
+        known = Known(control.of, control.erased_until, salt)
+        admission = admit(claims, receipt, source, carried, known)
         waiting = _Waiting(caller, receipt, claims, admission, time.perf_counter(), tell)
         if not admission.admitted:
             return self._fared(waiting)

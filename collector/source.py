@@ -78,6 +78,11 @@ class Sources:
         self._met.clear()
         return changed
 
+    def by_day(self) -> Mapping[str, ZoneInfo]:
+        """Give the sites whose rules give visitors an id of the day, with their time zones."""
+        sources = self._by_digest.values()
+        return {source.site: source.zone for source in sources if source.regimes.uses_salts}
+
     def any_allows(self, origin: str) -> bool:
         """Say whether some site has this origin: all a preflight without a key can be asked."""
         return origin.lower() in self._origins

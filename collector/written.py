@@ -41,10 +41,13 @@ def form(site: str, channel: str, received_ms: int, received_on: int) -> Form:
     )
 
 
-def named(form: Form, event: Event, event_id: str) -> tuple[bytes, bytes]:
-    """Give the event key, and a record from its beginning to what names its event and visitor."""
+def named(
+    form: Form, event: Event, event_id: str, of_day: bytes | None = None
+) -> tuple[bytes, bytes]:
+    """Give the event key, and a record from its beginning to what names its event and visitor: by
+    the event's own ids, else by one of the day."""
     key = digest.event_key(form.site, event.name, event_id)
-    visitor = digest.visitor_id(form.site, event.anonymous_id, event.user_id)
+    visitor = digest.visitor_id(form.site, event.anonymous_id, event.user_id) or of_day
     key_hex = key.hex()
     digests = f',"identity":"{key_hex[:30]}{form.channel}","event_key":"{key_hex}"'
     if visitor is not None:

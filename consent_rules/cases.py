@@ -41,6 +41,7 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     referrer: str = "whole"
     ip: str = ""
     user_agent: str = ""
+    id_mode: str = "none"
     linked: bool = False
     retention: str = ""
     exports: tuple[str, ...] = ()
@@ -122,6 +123,7 @@ def differences(case: Case, told: Explanation) -> list[str]:
             "referrer",
             "ip",
             "user_agent",
+            "id_mode",
             "linked",
             "retention",
             "exports",

@@ -78,6 +78,11 @@ class Kept(msgspec.Struct, frozen=True, gc=False):
         return self.ruling.readable
 
     @property
+    def by_day(self) -> bool:
+        """Whether the visitor is told by an id of the day."""
+        return self.ruling.rule is not None and self.ruling.rule.id_mode == "daily_salt"
+
+    @property
     def limits(self) -> Limits:
         """What the rule takes from the events that it keeps."""
         return self.ruling.limits

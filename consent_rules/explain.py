@@ -47,6 +47,7 @@ class Explanation(msgspec.Struct, frozen=True):
     referrer: str = "whole"
     ip: str = ""
     user_agent: str = ""
+    id_mode: str = "none"
     linked: bool = False
     retention: str = ""
     exports: tuple[str, ...] = ()
@@ -94,6 +95,7 @@ def _kept(told: Explanation, event: Event, kept: Kept) -> Explanation:
         referrer=kept.limits.referrer,
         ip=kept.limits.ip,
         user_agent=kept.limits.user_agent,
+        id_mode="daily_salt" if kept.by_day else "none",
         linked=kept.stamp.linked,
         retention=kept.stamp.retention,
         exports=kept.stamp.exports,
@@ -186,6 +188,7 @@ def _result(told: Explanation) -> list[tuple[str, str]]:
         ("referrer", f"its {told.referrer}" if told.referrer != "whole" else ""),
         ("address", "cut to its network" if told.ip == "cut" else "dropped"),
         ("user agent", told.user_agent if told.user_agent != "drop" else "dropped"),
+        ("visitor", "by an id of the day" if told.id_mode == "daily_salt" else ""),
         ("links ids", "yes" if told.linked else "no"),
         ("retention", told.retention),
         ("exports", ", ".join(told.exports) or "to nobody"),

@@ -7,6 +7,7 @@ from consent_rules.regime import ALL_IDS, PROOF, PURPOSES, Rule, Rules
 from spine.event import Commerce, Event, Item
 
 _EVERY_RECORD_HAS = {"name", "event_id", "occurred_at"}
+_IDS = {"anonymous_id", "user_id"}
 _ADDRESSES = {"page.url": "url", "page.referrer": "referrer"}
 
 
@@ -74,6 +75,8 @@ def _covers(earlier: Rule, later: Rule) -> bool:
 
 
 def _keep_fault(rule: Rule) -> str | None:
+    if rule.id_mode != "none" and (rule.action != "strip" or not _IDS.isdisjoint(rule.keep)):
+        return "is contradictory: id_mode is for a strip that keeps no id"
     if (rule.action == "strip") != bool(rule.keep):
         return 'is contradictory: `keep` belongs to action "strip", and to no other'
     if unknown := set(rule.keep) - keepable_paths():

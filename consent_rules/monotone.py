@@ -63,6 +63,8 @@ def _leaves(rule: Rule) -> frozenset[str]:
     else:
         paths = set(keepable_paths()) - {"anonymous_id", "user_id"}
         paths |= {*limits.ids, "page.title", "page.url", "page.referrer"}
+    if rule.id_mode == "daily_salt" or "anonymous_id" in paths:  # a lasting id says more
+        paths |= {"id of the day"}
     paths |= {"ip"} if limits.ip == "cut" else set()
     for path, extent in (("page.url", limits.url), ("page.referrer", limits.referrer)):
         if path in paths:

@@ -1,13 +1,19 @@
 """Take away from an event what may not stay. Pure, and idempotent: twice is once."""
 
 import re
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
 
 from consent_rules.regime import ALL_IDS, Extent, Rule
 from spine.bots import REDUCED, bot_of
-from spine.click_ids import is_click_id, may_hold_one, without_click_ids
+from spine.click_ids import (
+    is_click_id,
+    may_hold_a_parameter,
+    may_hold_one,
+    without_click_ids,
+)
 from spine.event import Commerce, Event, Item, Page
 
 # Whoever is named before an @, and all that comes with parameters, has to go: in doubt more goes.
@@ -33,6 +39,7 @@ _SYSTEMS = (
     ("ChromeOS", re.compile(r"\b(?:CrOS|ChromeOS)\b")),
     ("Linux", re.compile(r"\bLinux\b")),
 )
+_json = msgspec.json.Encoder().encode
 _PAGE_PATHS = {"page.url": "url", "page.referrer": "referrer"}
 
 
@@ -151,8 +158,7 @@ def drop_click_ids(event: Event) -> Event:
     """Give the event without the ids of ad clicks, in whatever text a page may put an address.
 
     The event's own name and ids stay as they are: they say which event it is and whose."""
-    texts = (event.page, event.commerce, event.properties, event.user_agent)
-    if not may_hold_one(msgspec.json.encode(texts).decode()):  # once, not for every text
+    if not _may_hold_one(event):
         return event
     return msgspec.structs.replace(
         event,
@@ -161,6 +167,34 @@ def drop_click_ids(event: Event) -> Event:
         properties=_without(event.properties),
         user_agent=_without(event.user_agent),
     )
+
+
+def _may_hold_one(event: Event) -> bool:
+    """Say no, cheaply, of nearly every event without the id of a click.
+
+    Where nothing stands under a name, nothing has to be looked for; what is left is searched once,
+    not text by text."""
+    page, properties, commerce = event.page, event.properties, event.commerce
+    texts = [event.user_agent]
+    if page is not None:
+        texts += (page.url, page.referrer, page.title)
+    found = [text for text in texts if text is not None and may_hold_a_parameter(text)]
+    if properties is not None:
+        if _some_name_one(tuple(properties)):
+            return True
+        found += [
+            text
+            for text in properties.values()
+            if text.__class__ is str and (":" in text or "=" in text or "%" in text)
+        ]
+    if commerce is not None:
+        found.append(_json(commerce).decode())
+    return bool(found) and may_hold_one("\n".join(found))
+
+
+@lru_cache(maxsize=256)  # a site's events have the same properties again and again
+def _some_name_one(names: tuple[str, ...]) -> bool:
+    return any(map(is_click_id, names))
 
 
 def _without(value: Any) -> Any:

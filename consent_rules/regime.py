@@ -37,7 +37,8 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     Shape: it fits when all purposes of `needs` are allowed and none of `unless` is denied. `keep`
     belongs to a strip. The rest are limits of what is kept: `ip` and `ids` of action "keep"; a
-    strip never has an address, and has the ids it names. Without `user_agent` a strip has none."""
+    strip never has an address, and has the ids it names. Without `user_agent` a strip has none.
+    `id_mode` "daily_salt" gives the visitor of a strip an id of that day in place of all others."""
 
     id: str
     events: Annotated[tuple[str, ...], Meta(min_length=1)]
@@ -51,6 +52,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     url: Extent = "whole"
     referrer: Extent = "whole"
     user_agent: Literal["whole", "family", "drop"] | None = None
+    id_mode: Literal["none", "daily_salt"] = "none"
     retention: Word | None = None
 
 
@@ -110,6 +112,11 @@ class Rules(
     def names(self) -> frozenset[str]:
         """The event names that some rule names; to these rules all others are alike."""
         return frozenset(name for rule in self.rule for name in rule.events)
+
+    @cached_property
+    def uses_salts(self) -> bool:
+        """Whether some line gives visitors an id of the day."""
+        return any(rule.id_mode == "daily_salt" for rule in self.rule)
 
     @cached_property
     def purposes(self) -> frozenset[str]:

@@ -45,6 +45,11 @@ class Regimes(NamedTuple):
                     found[name] = keeping
         return found
 
+    @property
+    def uses_salts(self) -> bool:
+        """Whether some rules give visitors an id of the day."""
+        return any(rules.uses_salts for rules in (self.own, *self.by_country.values()))
+
     def of(self, country: str) -> Rules:
         """Give the rules for a visitor; the site's own when nobody knows where he is."""
         return self.by_country.get(country, self.own)

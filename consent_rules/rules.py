@@ -14,7 +14,7 @@ from consent_rules.monotone import loosening
 from consent_rules.regime import Rules
 from spine.errors import Misconfigured
 
-PRESETS = ("eu", "fr_exempt", "us")
+PRESETS = ("eu", "fr_exempt", "fr_cookieless", "us")
 """The regimes that come with Beleg."""
 
 _STEM = re.compile(r"[A-Za-z0-9._-]{1,64}")

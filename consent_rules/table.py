@@ -79,4 +79,5 @@ def _done(rule: Rule) -> str:
         parts += ["of the user agent the family"]
     elif rule.action == "keep" and limits.user_agent == "drop":
         parts += ["without the user agent"]
+    parts += ["the visitor by an id of the day"] if rule.id_mode == "daily_salt" else []
     return "; ".join(parts)

@@ -114,14 +114,21 @@ def _rewritten(record: EventRecord, kept: Kept, regime: Regime) -> EventRecord:
     if currency_filled:
         flags = tuple(dict.fromkeys((*record.flags, "currency_filled")))
         record = msgspec.structs.replace(record, flags=flags)
+    of_day = record.visitor if kept.by_day and _is_of_day(record) else None
     hints = kept.hints(record.client_hints)
     record = msgspec.structs.replace(
         record, stamp=kept.stamp, ip=ip, user_agent=user_agent, client_hints=hints
     )
-    return record if event == record.event else _with_less(record, event)
+    if event == record.event and (of_day or not _is_of_day(record)):
+        return record
+    return _with_less(record, event, of_day)
 
 
-def _with_less(record: EventRecord, event: Event) -> EventRecord:
+def _is_of_day(record: EventRecord) -> bool:
+    return record.visitor is not None and digest.is_of_day(bytes.fromhex(record.visitor))
+
+
+def _with_less(record: EventRecord, event: Event, of_day: str | None) -> EventRecord:
     before, body = _encoder.encode(record.event), _encoder.encode(event)
     event_id = record.event_id
     if event_id == digest.filled_id(record.site, before):  # it would still point to what is gone
@@ -133,7 +140,7 @@ def _with_less(record: EventRecord, event: Event) -> EventRecord:
         event_id=event_id,
         identity=digest.identity(key, record.channel).hex(),
         event_key=key.hex(),
-        visitor=visitor.hex() if visitor else None,
+        visitor=visitor.hex() if visitor else of_day,
         body=digest.body_digest(body).hex(),
         event=event,
     )

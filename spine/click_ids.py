@@ -12,7 +12,9 @@ not. So wherever the two are in doubt, more goes.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from importlib import resources
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -54,6 +56,23 @@ _NAMES = sorted(
 _SHORT_NAMES = [name for name in _NAMES if len(name) < 5]
 _LONG_NAMES = [name for name in _NAMES if len(name) >= 5]
 _FLAT_NAMES = [name.replace("_", "") for name in _LONG_NAMES]
+
+
+def _parts_of_all(names: Sequence[str]) -> Sequence[str]:
+    """Give few parts of four letters so that each name has one in it."""
+    left, parts = set(names), []
+    while left:
+        held = Counter(part for name in left for part in _fours(name))
+        parts.append(min(held, key=lambda part: (-held[part], part)))
+        left = {name for name in left if parts[-1] not in name}
+    return parts
+
+
+def _fours(name: str) -> set[str]:
+    return {name[at : at + 4] for at in range(max(1, len(name) - 3))}
+
+
+_PARTS = _parts_of_all(_FLAT_NAMES)
 # u0026 and u003f: what JSON makes of & and ? in a text
 _SHORT = (
     r"(?:(?<![^\W_])|(?<=u0026)|(?<=u003f))(?:" + "|".join(map(re.escape, _SHORT_NAMES)) + ")"
@@ -86,6 +105,7 @@ class _Decoded(NamedTuple):
     depths: Sequence[int]
 
 
+@lru_cache(maxsize=1024)  # there are few names
 def is_click_id(name: str) -> bool:
     """Tell whether a value under this name may be a click id, or belongs to one."""
     plain = _decoded(name).text
@@ -96,7 +116,7 @@ def without_click_ids(text: str) -> str:
     """Return the text without any click id parameter; without one, the very same text.
 
     Never raises, and takes time in proportion to the length of the text."""
-    if not may_hold_one(text):
+    if not may_hold_a_parameter(text) or not may_hold_one(text):
         return text
     decoded = _decoded(text)
     kept: list[str] = []
@@ -105,6 +125,15 @@ def without_click_ids(text: str) -> str:
         kept.append(text[kept_to : decoded.starts[begin]])
         kept_to = decoded.starts[end]
     return "".join(kept) + text[kept_to:]
+
+
+def may_hold_a_parameter(text: str) -> bool:
+    """Say no of a text in which nothing can stand under a name: `without_click_ids` leaves it.
+
+    The colon behind the scheme of an address is none: no scheme names a click id."""
+    if "=" in text or "%" in text:
+        return True
+    return ":" in (text[8:] if text.startswith("https://") else text)
 
 
 def may_hold_one(text: str) -> bool:
@@ -119,7 +148,10 @@ def _may_name_one(plain: str) -> bool:
     """Say no, at a fraction of the cost of the exact search, to nearly every text without one."""
     lower = plain.lower()
     flat = lower.replace("_", "").replace("-", "")
-    return any(name in flat for name in _FLAT_NAMES) or any(name in lower for name in _SHORT_NAMES)
+    for part in _PARTS:
+        if part in flat and any(name in flat for name in _FLAT_NAMES):
+            return True
+    return any(name in lower for name in _SHORT_NAMES)
 
 
 def _removed(decoded: _Decoded) -> Iterator[tuple[int, int]]:

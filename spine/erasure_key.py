@@ -1,8 +1,8 @@
 """`ErasureKey`: the secret without which nobody can tell who was erased, or forge a receipt.
 
-An identifier's digest can be guessed by whoever guesses the identifier; under a key it cannot. Two
-keys are made of the secret, one for marks and one for receipts, so that a store that was handed the
-first one cannot sign.
+An identifier's digest can be guessed by whoever guesses the identifier; under a key it cannot.
+Several keys are made of the secret, for marks, receipts and salts of a day, so that a store that
+was handed the first one cannot sign.
 """
 
 import hmac
@@ -22,12 +22,13 @@ _BLOCK_BYTES = 64  # of SHA-256, as HMAC has it
 
 
 class ErasureKey:
-    """What marks identifiers and signs receipts."""
+    """What marks identifiers, signs receipts, and makes salts whole."""
 
     def __init__(self, secret: bytes) -> None:
         self.name = self._made(secret, "name").hex()[:16]
         self._marking = self._made(secret, "marks")
         self._signing = self._made(secret, "receipts")
+        self._salting = self._made(secret, "salts")
 
     @staticmethod
     def _made(secret: bytes, purpose: str) -> bytes:
@@ -40,6 +41,10 @@ class ErasureKey:
     def sign(self, content: bytes) -> str:
         """Give the signature of a receipt, in hexadecimal."""
         return hmac.digest(self._signing, content, "sha256").hex()
+
+    def salt(self, half: bytes) -> bytes:
+        """Make the salt of a half one. Shape: 32 bytes."""
+        return hmac.digest(self._salting, half, "sha256")
 
     @property
     def pads(self) -> tuple[str, str]:

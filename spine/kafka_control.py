@@ -1,4 +1,4 @@
-"""`KafkaControl`: the control log on Kafka, a compacted topic of one partition.
+"""`KafkaControl`: the control log on Kafka, a topic of one partition.
 
 Every process reads all of it, outside any group, and then follows: nobody owns it.
 """
@@ -22,10 +22,10 @@ _ANSWERS_WITHIN_S = 1.0
 
 
 class KafkaControl:
-    """A `spine.control.ControlLog` on the topic that belongs to a log's."""
+    """A `spine.control_log.ControlLog` on one of the topics that belong to a log's."""
 
-    def __init__(self, log: KafkaTopic) -> None:
-        self._topic = log.control
+    def __init__(self, topic: KafkaTopic) -> None:
+        self._topic = topic
         self._place = TopicPartition(self._topic.name, 0)
         self._appender = KafkaAppender(self._topic)
         self._consumer: AIOKafkaConsumer | None = None

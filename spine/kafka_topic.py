@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -36,6 +36,27 @@ _REQUIRED_OF_CONTROL = {
     "min.compaction.lag.ms": "86400000",
 }
 
+# Of salts nothing is kept for much longer than a day of 25 hours and the ten minutes before it.
+# What has to go is told by time alone: compaction would wait for later values.
+_REQUIRED_OF_SALTS = {
+    "cleanup.policy": "delete",
+    "message.timestamp.type": "LogAppendTime",
+    "retention.ms": "93600000",
+    "segment.ms": "3600000",
+}
+
+_REQUIRED_OF = {
+    "events": _REQUIRED,
+    "control": _REQUIRED_OF_CONTROL,
+    "salts": _REQUIRED_OF_SALTS,
+}
+
+_LOSS_OF = {
+    "events": "events are lost",
+    "control": "withdrawals are lost",
+    "salts": "salts outlive their day",
+}
+
 # What keeps an acknowledged event through the loss of a broker, where there are three.
 _SAFE = ("min.insync.replicas", "unclean.leader.election.enable")
 
@@ -44,8 +65,7 @@ class KafkaTopic(NamedTuple):
     """Where a Kafka log is: the brokers to ask first, the topic, and how long a call may take.
 
     Shape: `servers` is "host:port", several separated by commas. Who appends waits for
-    `patience_ms` where that is shorter than the deadline. A `compacted` topic keeps the last value
-    of each key, any other one keeps values without their keys.
+    `patience_ms` where that is shorter than the deadline.
     """
 
     servers: str
@@ -54,17 +74,27 @@ class KafkaTopic(NamedTuple):
     deadline_ms: int = 5000
     patience_ms: int = 3_600_000
     login: KafkaLogin = KafkaLogin()
-    compacted: bool = False
+    kind: Literal["events", "control", "salts"] = "events"
 
     @property
     def control(self) -> "KafkaTopic":
         """The topic of the control log that belongs to this one."""
-        return self._replace(name=f"{self.name}-control", partitions=1, compacted=True)
+        return self._replace(name=f"{self.name}-control", partitions=1, kind="control")
+
+    @property
+    def salts(self) -> "KafkaTopic":
+        """The topic of the salts of visitor ids that belongs to this one."""
+        return self._replace(name=f"{self.name}-salts", partitions=1, kind="salts")
+
+    @property
+    def compacted(self) -> bool:
+        """Whether it keeps the last value of each key; else it keeps values without their keys."""
+        return self.kind == "control"
 
     @property
     def required(self) -> Mapping[str, str]:
-        """The settings without which it would lose what it was given."""
-        return _REQUIRED_OF_CONTROL if self.compacted else _REQUIRED
+        """The settings without which it would lose what it was given, or keep what has to go."""
+        return _REQUIRED_OF[self.kind]
 
     @property
     def connection(self) -> dict[str, Any]:
@@ -203,7 +233,7 @@ async def _read_settings(admin: AIOKafkaAdminClient, topic: KafkaTopic) -> Mappi
 
 
 def _check(topic: KafkaTopic, partitions: int, settings: Mapping[str, str]) -> None:
-    if partitions != topic.partitions and topic.compacted:
+    if partitions != topic.partitions and topic.kind != "events":
         raise Misconfigured(
             f"topic {topic.name}", f"has {partitions} partitions and must have 1; delete it"
         )
@@ -218,7 +248,7 @@ def _check(topic: KafkaTopic, partitions: int, settings: Mapping[str, str]) -> N
         if settings[key] != required:
             raise Misconfigured(
                 f"topic {topic.name}: {key}",
-                f"is {settings[key]!r} and must be {required!r}, else events are lost; "
+                f"is {settings[key]!r} and must be {required!r}, else {_LOSS_OF[topic.kind]}; "
                 f"alter the topic with --add-config {key}={required}",
             )
     if int(settings["max.message.bytes"]) < _MAX_MESSAGE_BYTES:

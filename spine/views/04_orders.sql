@@ -84,7 +84,8 @@ SELECT
 FROM order_money AS o
 LEFT ANY JOIN person_rows AS p ON o.visitor_key = p.visitor_key;
 
--- The first order ever of a person is a new customer; orders without a visitor tell nothing.
+-- The first order ever of a person is a new customer; orders without a visitor tell nothing, nor do
+-- those of who is told by an id of the day, whose digest ends so.
 CREATE OR REPLACE VIEW new_customer_rows AS
 SELECT first_order FROM (
     SELECT argMin(o.order_key, (o.at, o.transaction_id)) AS first_order
@@ -93,6 +94,7 @@ SELECT first_order FROM (
             order_key, transaction_id, assumeNotNull(ordered_at) AS at, visitor_id AS visitor_key
         FROM orders FINAL
         WHERE ordered_at IS NOT NULL AND visitor_id != toFixedString('', 16)
+            AND substring(visitor_id, 11) != 'of_day'
     ) AS o
     LEFT ANY JOIN person_rows AS p ON o.visitor_key = p.visitor_key
     GROUP BY multiIf(

@@ -35,7 +35,7 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Opened:
         return lambda: EmbeddedControl(tmp_path / "log.sqlite")
     broker: Broker = request.getfixturevalue("kafka_broker")
     topic = KafkaTopic(broker.servers, fresh_topic(), 3, DEADLINE_MS)
-    return lambda: KafkaControl(topic)
+    return lambda: KafkaControl(topic.control)
 
 
 @asynccontextmanager
@@ -240,7 +240,7 @@ async def test_who_cannot_read_a_mark_stops(make: Opened, key: ErasureKey | None
 async def test_the_knowledge_grows_old_while_kafka_is_away_and_then_catches_up(
     broker: Broker, topic: KafkaTopic
 ) -> None:
-    async with following(KafkaControl(topic)) as control:
+    async with following(KafkaControl(topic.control)) as control:
         await withdraw(control, "d1", 5)
         await until(lambda: control.age_s < 1)
         await asyncio.to_thread(broker.kill)

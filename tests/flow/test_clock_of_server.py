@@ -1,13 +1,10 @@
 """The clock of a running server is put back, and forward: nothing is lost, nothing counts twice."""
 
 import asyncio
-import os
 import re
-import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ import pytest
 from spine.store import Store
 from tests.clickhouse_server import client_of, started
 from tests.faults.oracle import settle
+from tests.flow.clock import Clock, library
 from tests.flow.derive_model import Outcome, outcome
 from tests.flow.happenings import Happening
 from tests.flow.houses import BROWSER_KEY, ORIGIN, House, house_of
@@ -28,55 +26,14 @@ LEAD = "INSERT INTO tokens SELECT 0, toUInt64(toUnixTimestamp64Micro(now64(6))) 
 
 
 @pytest.fixture
-def library() -> Path:
-    """libfaketime: it lets a process see another time than the machine's."""
-    libraries = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
-    if not libraries:
-        missing = "libfaketime is not installed (Debian: apt-get install libfaketime)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing, pytrace=False)
-        pytest.skip(missing)
-    return libraries[0]
+def lib() -> Path:
+    return library()
 
 
 @pytest.fixture(params=["embedded", "kafka"])
 def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
     with house_of(request.param, tmp_path, request) as opened:
         yield opened
-
-
-class Clock:
-    """The wall clock of processes; their monotonic clock is the machine's."""
-
-    def __init__(self, library: Path, file: Path) -> None:
-        self._file = file
-        self.env: Mapping[str, str] = {
-            "LD_PRELOAD": str(library),
-            "FAKETIME_TIMESTAMP_FILE": str(file),
-            "FAKETIME_CACHE_DURATION": "1",  # seconds until a change is seen
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        }
-        self._write(0)
-
-    def put(self, off_s: int, house: House) -> None:
-        """Let it show so many seconds more than the machine's, in every process of a house."""
-        self._write(off_s)
-        until = time.monotonic() + 30
-        for role in house.running:
-            while abs(_told(house.addresses[f"{role} admin"]) - time.time() - off_s) > 30:
-                assert time.monotonic() < until, f"{role} does not see the other time"
-                time.sleep(0.1)
-
-    def _write(self, off_s: int) -> None:
-        made = self._file.with_suffix(".new")
-        made.write_text(f"{off_s:+d}\n")
-        made.replace(self._file)
-
-
-def _told(address: str) -> float:
-    """What a process says the time is, seconds since 1970."""
-    with urllib.request.urlopen(f"http://{address}/healthz", timeout=30) as answer:
-        return parsedate_to_datetime(answer.headers["Date"]).timestamp()
 
 
 def event(number: int) -> dict[str, Any]:
@@ -129,9 +86,9 @@ def latency_s(house: House, processor: str) -> float:
 
 
 async def test_a_server_clock_put_back_and_forward_loses_nothing_and_counts_nothing_twice(
-    house: House, library: Path, tmp_path: Path
+    house: House, lib: Path, tmp_path: Path
 ) -> None:
-    clock = Clock(library, tmp_path / "clock")
+    clock = Clock(lib, tmp_path / "clock")
     processor = next(role for role in ("run", "process") if role in house.running)
     for process in house.running.values():
         assert process.end() == 0

@@ -10,7 +10,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from collector.admit import admit
+from collector.admit import Known, admit
 from processors import logs
 from processors.audit import audit
 from processors.balance import balance
@@ -134,7 +134,7 @@ def sale(number: int, received_ms: int, withdrawn: Withdrawn = NOTHING, **more: 
     event = purchase(event_id=f"e{number}", anonymous_id="d1", user_id="u1", **more)
     event |= {"consent": ANALYTICS, "commerce": purchase()["commerce"] | {"transaction_id": "T1"}}
     receipt = RECEIPT._replace(received_ms=received_ms)
-    admission = admit(claims(event), receipt, source(), withdrawn=lambda *_: withdrawn)
+    admission = admit(claims(event), receipt, source(), known=Known(lambda *_: withdrawn))
     (entry,) = admission.admitted
     return entry
 

@@ -25,7 +25,7 @@ LONG_FUNCTIONS = {
     "spine/metrics.py: __init__": "a table: one statement for each metric, no branch",
 }
 LATE_IMPORTS = {
-    "beleg/house.py": "chDB's library, 250 MB resident, only where a process owns a store",
+    "beleg/open_endpoint.py": "chDB's library, 250 MB resident, only where a process owns a store",
 }
 ENVIRONMENT = {
     "spine/settings_file.py": "the settings",

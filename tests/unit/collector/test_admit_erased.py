@@ -2,7 +2,7 @@
 
 import pytest
 
-from collector.admit import admit
+from collector.admit import Known, admit
 from spine.record import Channel
 from tests.unit.collector.given import ANALYTICS, NOW_MS, RECEIPT, claims, source
 
@@ -22,7 +22,7 @@ def test_what_is_not_later_than_an_erasure_is_dropped_whatever_it_says(channel: 
         assert (site, anonymous_id) == ("shop", "d1")
         return NOW_MS - 1_800_000 if user_id == "anna" else -1
 
-    admission = admit(sent, RECEIPT, source(channel), erased_until=until_ms)
+    admission = admit(sent, RECEIPT, source(channel), known=Known(erased_until=until_ms))
     assert [(one.status, one.code) for one in admission.results] == [
         ("dropped", "erased"),
         ("dropped", "erased"),

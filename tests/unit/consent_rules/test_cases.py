@@ -77,6 +77,8 @@ def of_rule(rule: Rule) -> Iterator[tuple[str, Rule]]:
         yield f"without {path}", changed(keep=tuple(p for p in rule.keep if p != path))
     if rule.action == "strip":
         yield "with the user", changed(keep=(*rule.keep, "user_id"))
+        others = {"none", "daily_salt"} - {rule.id_mode}
+        yield "id mode", changed(id_mode=others.pop())
         yield "with the coupon", changed(keep=(*rule.keep, "commerce.coupon"))
     else:
         yield "ip", changed(ip="cut" if rule.ip == "drop" else "drop")

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -12,11 +13,19 @@ from hypothesis import strategies as st
 
 from consent_rules.decide import Kept
 from consent_rules.faults import fault_of, keepable_paths
-from consent_rules.reduce import limited, limits_of, reduced_address, reduced_agent, strip
+from consent_rules.reduce import (
+    drop_click_ids,
+    limited,
+    limits_of,
+    reduced_address,
+    reduced_agent,
+    strip,
+)
 from consent_rules.regime import ALL_IDS, Rule
 from consent_rules.rules import load
+from spine.click_ids import is_click_id, without_click_ids
 from spine.digest import identifier_id, visitor_id
-from spine.event import Event, Identifiers, Page
+from spine.event import Commerce, Event, Identifiers, Item, Page
 from tests.unit.consent_rules.canaries import AGENT, decided, event
 
 EU = load("eu")
@@ -205,3 +214,38 @@ def test_what_is_stripped_and_limited_twice_is_as_after_once(
     )
     assert once.observed("198.51.100.0", AGENT) == ("", "Other (Linux)")
     assert fault_of(EU) is None
+
+
+PIECES = st.sampled_from(
+    ["gclid", "fb-clid", "awc", "=", ":", "%3D", "%253D", "&", "?", "https://", "http://", "x", " ",
+     "Cj0K", "size", "a:b", "50%"]
+)  # fmt: skip
+TEXTS = st.lists(PIECES, max_size=6).map("".join)
+
+
+@settings(deadline=None)
+@given(TEXTS, TEXTS, TEXTS, TEXTS, st.dictionaries(TEXTS.filter(bool), TEXTS | st.integers()))
+def test_of_an_event_goes_what_goes_of_each_of_its_texts(
+    url: str, title: str, coupon: str, agent: str, properties: dict[str, Any]
+) -> None:
+    told = Event(
+        name="gclid=1",
+        page=Page(url, None, title),
+        commerce=Commerce(coupon=coupon, items=(Item(item_name=title),)),
+        properties=properties,
+        user_agent=agent,
+    )
+    left = {
+        name: without_click_ids(value) if isinstance(value, str) else value
+        for name, value in properties.items()
+        if not is_click_id(name)
+    }
+    assert drop_click_ids(told) == Event(
+        name="gclid=1",
+        page=Page(without_click_ids(url), None, without_click_ids(title)),
+        commerce=Commerce(
+            coupon=without_click_ids(coupon), items=(Item(item_name=without_click_ids(title)),)
+        ),
+        properties=left,
+        user_agent=without_click_ids(agent),
+    )

@@ -154,6 +154,23 @@ def test_a_file_says_how_long_what_is_of_its_classes_stays(tmp_path: Path) -> No
             HEAD + rule(action="strip", more=STRIP_TO + ']\nreferrer = "origin"') + REST,
             "must say how much of page.referrer it keeps",
         ),
+        (
+            HEAD + rule(more='id_mode = "daily_salt"') + REST,
+            'rule "some" is contradictory: id_mode is for a strip that keeps no id',
+        ),
+        (
+            HEAD
+            + rule(action="strip", more=STRIP_TO + ', "user_id"]\nid_mode = "daily_salt"')
+            + REST,
+            "id_mode is for a strip that keeps no id",
+        ),
+        (
+            HEAD
+            + rule("yes", needs='["analytics"]', action="strip", more=STRIP_TO + "]")
+            + rule(action="strip", more=STRIP_TO + ']\nid_mode = "daily_salt"')
+            + REST,
+            'of purchase "some" keeps what "yes" does not, though analytics is undecided and not',
+        ),
         (HEAD + rule(more='ids = ["email"]') + REST, 'rule "some": '),
         (
             HEAD

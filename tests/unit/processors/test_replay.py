@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.admit import admit
+from collector.admit import Known, admit
 from consent_rules.regime import Needs, Rule, Rules
 from consent_rules.regions import Regimes
 from consent_rules.rules import load
@@ -194,3 +194,24 @@ def test_a_tally_is_appended_as_it_is(site: str) -> None:
     tally = TallyRecord(collector="c", boot="b", sequence=7, received_ms=1, rows=(row,))
     key = digest.tally_identity("c", "b", 7)
     assert again(tally, REGIMES) == Again(key, key, encode(tally))
+
+
+def test_an_id_of_the_day_stays_where_rules_give_one_and_goes_where_they_do_not() -> None:
+    """Without the salt, which is gone: it is what the record says."""
+    rules = load("fr_cookieless")
+    site = source()._replace(regimes=Regimes(rules, {}))
+    order = {"name": "purchase", "commerce": {"transaction_id": "T-1", "currency": "EUR"}}
+    for told in (order, {"name": "page_view"}):
+        (entry,) = admit(claims(told), RECEIPT, site, known=Known(salt=b"s" * 32)).admitted
+        record = decode(entry.value)
+        assert isinstance(record, EventRecord)
+        assert record.visitor is not None
+        assert encode(replayed(record, rules)) == entry.value
+        shorter = msgspec.structs.replace(
+            rules.rule[1], keep=("name", "event_id", "occurred_at", "commerce.value")
+        )
+        less = msgspec.structs.replace(rules, rule=(shorter, *rules.rule[1:]), version="less@1+1")
+        assert replayed(record, less).visitor == record.visitor
+        if told is order:
+            nobody = replayed(record)
+            assert (nobody.stamp.rule, nobody.visitor) == ("accounting", None)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.admit import admit
+from collector.admit import Known, admit
 from consent_rules.decide import rests_on
 from consent_rules.regions import Regimes
 from consent_rules.rules import PRESETS, load
@@ -36,7 +36,7 @@ def taken(
     preset: str, event: Any, channel: Channel, withdrawn: Withdrawn, *, gpc: bool
 ) -> EventRecord | None:
     chosen = source(channel)._replace(regimes=Regimes(load(preset), {}))
-    admission = admit(claims(event), RECEIPT, chosen, Carried(gpc), lambda *_: withdrawn)
+    admission = admit(claims(event), RECEIPT, chosen, Carried(gpc), Known(lambda *_: withdrawn))
     if not admission.admitted:
         assert admission.results[0].status == "dropped", admission
         return None

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from spine.click_ids import CLICK_IDS, is_click_id, without_click_ids
+from spine import click_ids
+from spine.click_ids import (
+    CLICK_IDS,
+    is_click_id,
+    may_hold_a_parameter,
+    may_hold_one,
+    without_click_ids,
+)
 
 PAGE = "https://www.shop.example/schuhe"
 NAMES = [known.param for known in CLICK_IDS]
@@ -178,3 +185,27 @@ def test_a_name_of_a_click_id_is_known_in_every_spelling(name: str) -> None:
 @pytest.mark.parametrize("name", ["", "color", "lawcare", "gl", "kx", "epikur", "page", "click_x"])
 def test_other_names_are_no_click_ids(name: str) -> None:
     assert not is_click_id(name)
+
+
+MIXED = st.sampled_from(
+    [*NAMES, "gcl_au", "_fbc", "https://", "http://", "=", ":", "%3D", "%253a", "%", "3d", "&", ";",
+     "?", "/", "'", '"', " ", "_", "-", "a", "Cj0", "ref", "\\", "\n", "#", "u0026"]
+)  # fmt: skip
+
+
+@given(st.lists(MIXED, max_size=12).map("".join))
+def test_a_quick_no_is_right(text: str) -> None:
+    """Of whatever a text is made: where it is said without looking closely, nothing would go."""
+    would_go = list(click_ids._removed(click_ids._decoded(text)))
+    if would_go:
+        assert may_hold_a_parameter(text)
+        assert may_hold_one(text)
+    if not may_hold_a_parameter(text):
+        assert without_click_ids(text) is text
+
+
+def test_every_name_has_one_of_the_parts_and_there_are_few() -> None:
+    parts = click_ids._PARTS
+    assert all(any(part in name for part in parts) for name in click_ids._FLAT_NAMES)
+    assert len(parts) < len(click_ids._FLAT_NAMES) * 2 / 3
+    assert not click_ids._NAME.search("https")

@@ -1,0 +1,1 @@
+-- Who is told by an id of the day is no new customer.
