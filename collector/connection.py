@@ -80,6 +80,11 @@ class Connection(Direct):
         self._server.sockets.pop(self, None)
         super().connection_lost(exc)
 
+    @property
+    def is_between(self) -> bool:
+        """Whether all was answered, and the task is about to wait for more."""
+        return not self.entered and self.is_about_to_wait
+
     def ends(self, more: int) -> bool:
         """Say whether the connection has its fill of requests, with so many more."""
         return self._request_count + more >= self._last_request
@@ -178,12 +183,13 @@ class Connection(Direct):
 class _Entrance:
     """aiohttp's parser of a connection, and a look at what comes out of it."""
 
-    __slots__ = ("_connection", "_parser", "_server", "message_consumed")
+    __slots__ = ("_connection", "_kept", "_parser", "_server", "message_consumed")
 
     def __init__(self, connection: Connection, parser: Any, server: "Server") -> None:
         self._connection = connection
         self._parser = parser
         self._server = server
+        self._kept: tuple[RawRequestMessage, Any] | None = None
         self.message_consumed = parser.message_consumed
 
     def __getattr__(self, name: str) -> Any:
@@ -191,6 +197,8 @@ class _Entrance:
 
     def feed_data(self, data: bytes) -> tuple[Sequence[Any], bool, bytes]:
         connection = self._connection
+        if self._kept is not None:  # more came behind it
+            self._take_kept()
         if self._server.pressure.tight and self._is_turned_away_unparsed(data):
             return (), False, b""
         try:
@@ -203,19 +211,39 @@ class _Entrance:
             connection.enter(1)  # to be answered that it cannot be read
             raise
         connection.head_since = connection.head_bytes = 0
-        messages = found[0]
-        if (
-            self._server.pressure.tight
-            and len(messages) == 1
-            and connection.idle
-            and self._is_turned_away(*messages[0])
-        ):
-            return (), found[1], found[2]
-        if len(messages) == 1 and not found[1] and connection.take(*messages[0]):
-            self.message_consumed()
+        if len(found[0]) == 1 and not found[1] and self._is_taken(*found[0][0]):
             return (), False, b""
-        connection.enter(len(messages))
+        connection.enter(len(found[0]))
         return found
+
+    def _is_taken(self, message: RawRequestMessage, payload: Any) -> bool:
+        connection = self._connection
+        if connection.idle:
+            return self._is_answered(message, payload)
+        if connection.is_between:
+            self._kept = message, payload
+            connection.soon(self._take_kept)
+            return True
+        return False
+
+    def _take_kept(self) -> None:
+        """Take a request that came before the task of the connection waited again."""
+        kept, self._kept = self._kept, None
+        connection = self._connection
+        if kept is None or connection.is_closing or self._is_answered(*kept):
+            return
+        connection.enter(1)
+        connection.put_off(*kept)
+
+    def _is_answered(self, message: RawRequestMessage, payload: Any) -> bool:
+        """Turn a request away, or have it answered directly; of an idle connection."""
+        connection = self._connection
+        answered = (
+            self._server.pressure.tight and self._is_turned_away(message, payload)
+        ) or connection.take(message, payload)
+        if answered:
+            self.message_consumed()
+        return answered
 
     def _is_turned_away_unparsed(self, data: bytes) -> bool:
         connection = self._connection
@@ -225,7 +253,5 @@ class _Entrance:
 
     def _is_turned_away(self, message: RawRequestMessage, payload: Any) -> bool:
         last = message.should_close or self._connection.ends(1)
-        if not payload.is_eof() or not self._connection.turn_away(message, last=last):
-            return False
-        self.message_consumed()
-        return True
+        idle, whole = self._connection.idle, payload.is_eof()
+        return idle and whole and self._connection.turn_away(message, last=last)
