@@ -34,6 +34,8 @@ class Connection(Direct):
         "head_bytes",
         "head_since",
         "peer",
+        "rested_long",
+        "rests_since",
         "stuck_since",
     )
 
@@ -58,6 +60,8 @@ class Connection(Direct):
         self.head_bytes = 0
         self.head_since = 0.0
         self.peer = ""
+        self.rests_since = 0.0
+        self.rested_long = False
         self.stuck_since = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -80,12 +84,18 @@ class Connection(Direct):
         self._server.sockets.pop(self, None)
         super().connection_lost(exc)
 
+    @property
+    def is_between(self) -> bool:
+        """Whether all was answered, and the task is about to wait for more."""
+        return not self.entered and self.is_about_to_wait
+
     def ends(self, more: int) -> bool:
         """Say whether the connection has its fill of requests, with so many more."""
         return self._request_count + more >= self._last_request
 
     def enter(self, requests: int) -> None:
         """Count requests that will be answered by the application, from now on."""
+        self.rested_long = False
         self.entered += requests
         self._server.pressure.requests += requests
 
@@ -107,17 +117,18 @@ class Connection(Direct):
         transport = self.transport
         if transport is None or self.writing_paused:  # on top of answers that nobody reads
             return False
-        answer = self._server.words.turned_away(message, last)
+        answer = self._server.words.turned_away(message, last, self.rested_long)
         if answer is None:
             return False
         self.head_since = 0
+        self.rested_long = False
         self._request_count += 1
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         transport.write(answer)
         if last:
             transport.close()
         else:
-            self._server.turned_away(transport)
+            self._server.turned_away(self, transport)
         return True
 
     def take(self, message: RawRequestMessage, payload: StreamReader) -> bool:
@@ -178,12 +189,13 @@ class Connection(Direct):
 class _Entrance:
     """aiohttp's parser of a connection, and a look at what comes out of it."""
 
-    __slots__ = ("_connection", "_parser", "_server", "message_consumed")
+    __slots__ = ("_connection", "_kept", "_parser", "_server", "message_consumed")
 
     def __init__(self, connection: Connection, parser: Any, server: "Server") -> None:
         self._connection = connection
         self._parser = parser
         self._server = server
+        self._kept: tuple[RawRequestMessage, Any] | None = None
         self.message_consumed = parser.message_consumed
 
     def __getattr__(self, name: str) -> Any:
@@ -191,7 +203,9 @@ class _Entrance:
 
     def feed_data(self, data: bytes) -> tuple[Sequence[Any], bool, bytes]:
         connection = self._connection
-        if self._server.pressure.tight and self._is_turned_away_unparsed(data):
+        if self._kept is not None:  # more came behind it
+            self._take_kept()
+        if self._sheds and self._is_turned_away_unparsed(data):
             return (), False, b""
         try:
             found: tuple[Sequence[Any], bool, bytes] = self._parser.feed_data(data)
@@ -203,19 +217,43 @@ class _Entrance:
             connection.enter(1)  # to be answered that it cannot be read
             raise
         connection.head_since = connection.head_bytes = 0
-        messages = found[0]
-        if (
-            self._server.pressure.tight
-            and len(messages) == 1
-            and connection.idle
-            and self._is_turned_away(*messages[0])
-        ):
-            return (), found[1], found[2]
-        if len(messages) == 1 and not found[1] and connection.take(*messages[0]):
-            self.message_consumed()
+        if len(found[0]) == 1 and not found[1] and self._is_taken(*found[0][0]):
             return (), False, b""
-        connection.enter(len(messages))
+        connection.enter(len(found[0]))
         return found
+
+    @property
+    def _sheds(self) -> bool:
+        return self._server.pressure.tight or self._connection.rested_long
+
+    def _is_taken(self, message: RawRequestMessage, payload: Any) -> bool:
+        connection = self._connection
+        if connection.idle:
+            return self._is_answered(message, payload)
+        if connection.is_between:
+            self._kept = message, payload
+            connection.soon(self._take_kept)
+            return True
+        return False
+
+    def _take_kept(self) -> None:
+        """Take a request that came before the task of the connection waited again."""
+        kept, self._kept = self._kept, None
+        connection = self._connection
+        if kept is None or connection.is_closing or self._is_answered(*kept):
+            return
+        connection.enter(1)
+        connection.put_off(*kept)
+
+    def _is_answered(self, message: RawRequestMessage, payload: Any) -> bool:
+        """Turn a request away, or have it answered directly; of an idle connection."""
+        connection = self._connection
+        answered = (self._sheds and self._is_turned_away(message, payload)) or connection.take(
+            message, payload
+        )
+        if answered:
+            self.message_consumed()
+        return answered
 
     def _is_turned_away_unparsed(self, data: bytes) -> bool:
         connection = self._connection
@@ -225,7 +263,5 @@ class _Entrance:
 
     def _is_turned_away(self, message: RawRequestMessage, payload: Any) -> bool:
         last = message.should_close or self._connection.ends(1)
-        if not payload.is_eof() or not self._connection.turn_away(message, last=last):
-            return False
-        self.message_consumed()
-        return True
+        idle, whole = self._connection.idle, payload.is_eof()
+        return idle and whole and self._connection.turn_away(message, last=last)

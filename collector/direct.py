@@ -8,15 +8,20 @@ minds what else a connection needs. A request that is answered here takes the ta
    does behind a request of aiohttp's own, and reading pauses when that is much.
 2. Ended it is once. Then the task is woken when something has queued up, and ended when the
    connection is.
-3. Whoever closes the server waits for it as for a request of aiohttp's own.
+3. A request that comes while the task is on its way back to waiting is kept for that step: a
+   connection whose sender is quick would else never come back from the task to here.
+4. Whoever closes the server waits for it as for a request of aiohttp's own.
 
 The private fields of aiohttp that this touches are in here; `tests/attacks/` fails when a new
 version moves them.
 """
 
 import asyncio
+from collections.abc import Callable
 
 from aiohttp import web
+from aiohttp.http import RawRequestMessage
+from aiohttp.streams import StreamReader
 
 
 class Direct(web.RequestHandler):
@@ -39,8 +44,26 @@ class Direct(web.RequestHandler):
 
     @property
     def is_closing(self) -> bool:
-        """Whether nothing more is read, as the server is being closed."""
-        return self._close or self._force_close
+        """Whether nothing more is answered, but what is under way."""
+        transport = self.transport
+        over = self._close or self._force_close
+        return over or transport is None or transport.is_closing()
+
+    @property
+    def is_about_to_wait(self) -> bool:
+        """Whether the task does not wait for requests, though there are none."""
+        return self._waiter is None and not self._messages
+
+    def soon(self, step: Callable[[], None]) -> None:
+        """Have something done behind what the loop has to do already, as the task's next step."""
+        self._loop.call_soon(step)
+
+    def put_off(self, message: RawRequestMessage, payload: StreamReader) -> None:
+        """Hand a request to the task, as if it had come just now."""
+        self._request_count += 1
+        self._messages.append((message, payload))
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     def begin(self) -> None:
         """Take the turn for one request of an idle connection."""

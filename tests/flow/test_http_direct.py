@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from collector.connection import Connection
 from spine.errors import Unavailable
 from tests.attacks.wire import BODY, KEY, Reply, Wire, connect, head, request
 from tests.flow.door import BROWSER, ORIGIN, SERVER, Door, door
@@ -82,6 +83,46 @@ async def test_a_whole_request_needs_no_task_of_its_own(tmp_path: Path) -> None:
         for wire in wires:
             assert (await wire.reply()).status == 202
             wire.close()
+
+
+async def test_who_is_quicker_than_the_task_gets_back_to_direct_answers(tmp_path: Path) -> None:
+    """A sender on another core has the answer, and has sent again, before the task that wrote it
+    waits for more. Here the next request is read at that moment."""
+    async with door(tmp_path) as front:
+        before = tasks()
+        wire = await connect(front.port)
+        await asyncio.sleep(0.02)
+        connection = one_connection()
+        for _ in range(20):
+            sent = request()
+            await wire.send(sent[:-1])
+            await asyncio.sleep(0.02)
+            await wire.send(sent[-1:])
+            while not connection.entered:
+                await asyncio.sleep(0)
+            while connection.entered:
+                await asyncio.sleep(0)
+            if connection.is_between:
+                break
+            assert (await wire.reply()).status == 202
+        assert connection.is_between
+        front.log.gate.clear()
+        connection.data_received(request())
+        await asyncio.sleep(0.02)
+        assert connection.entered == 1
+        assert tasks() == before + 2  # the connection's, the log's
+        connection.data_received(request() + request())
+        front.log.gate.set()
+        assert [(await wire.reply()).status for _ in range(4)] == [202] * 4
+        wire.close()
+
+
+def one_connection() -> Connection:
+    """The connection there is, found by its task."""
+    frames = (task.get_coro().cr_frame for task in asyncio.all_tasks())  # type: ignore[union-attr]
+    found = (frame.f_locals.get("self") for frame in frames if frame is not None)
+    (connection,) = [each for each in found if isinstance(each, Connection)]
+    return connection
 
 
 async def waiting(front: Door, requests: int) -> list[Wire]:
