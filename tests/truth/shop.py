@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
+import networkx
+
 from tests.truth.people import Device, Person
 from tests.truth.ways import WAYS
 
@@ -111,22 +113,28 @@ def _wishes(person: Person, chance: random.Random, ends_at: datetime) -> Iterato
 
 
 def _proven(told: Sequence[Told]) -> Mapping[str, str]:
-    """Say which devices of one owner are proven to be theirs by an identifier on an event there."""
-    return {
-        one.device.anonymous_id: one.person.name
-        for one in told
-        if is_kept(one) and not one.device.is_shared and _names(one)
-    }
+    """Say for every device of one owner, user id and address whose evidence proves it to be: what
+    is named on one event is one person's, and so is what that leads to."""
+    named = networkx.Graph()
+    for one in told:
+        if is_kept(one):
+            names = _names(one)
+            named.add_edges_from((names[0], name) for name in names)
+    return {name: min(names) for names in networkx.connected_components(named) for name in names}
 
 
 def _evidence(one: Told, proven: Mapping[str, str]) -> str:
-    if one.device.is_shared:
-        return one.person.name if _names(one) else ""
-    return proven.get(one.device.anonymous_id, f"device {one.device.anonymous_id}")
+    names = _names(one) if is_kept(one) else []
+    return proven[names[0]] if names else ""
 
 
-def _names(one: Told) -> bool:
-    return "user_id" in one.event or (one.channel == "server" and "identifiers" in one.event)
+def _names(one: Told) -> list[str]:
+    names = [] if one.device.is_shared else [f"device {one.device.anonymous_id}"]
+    if "user_id" in one.event:
+        names.append(f"user {one.event['user_id']}")
+    if "identifiers" in one.event:
+        names.append(f"address {one.person.email}")
+    return names
 
 
 class Acting:
