@@ -133,7 +133,8 @@ def _campaign(rules: SessionRules) -> str:
     rule, timezone = rules.sql("name", "f.site"), rules.sql("timezone", "f.site")
     day = f"toUInt16(toDate(substring(toString(f.occurred_at, {timezone}), 1, 10)))"
     counts = f"({rule} = 'universal' OR {rule} = 'matomo' AND f.is_tagged) AND f.source != ''"
-    key = r"concat(f.source, '\0', f.medium, '\0', f.campaign)"
+    click = f"if({rule} = 'universal', f.click_id, '')"
+    key = rf"concat(f.source, '\0', f.medium, '\0', f.campaign, '\0', {click})"
     return f", if({rule} = 'ga4', 0, {day}), if({counts}, {key}, '')"
 
 

@@ -66,8 +66,8 @@ def came(site: str, at_ms: int, referrer: str, query: str = "") -> Happening:
     return told._replace(referrer=referrer)
 
 
-@pytest.mark.parametrize(("rule", "sessions"), [("ga4", 1), ("matomo", 2), ("universal", 4)])
-async def test_a_search_engine_is_a_campaign_for_one_of_them_only(
+@pytest.mark.parametrize(("rule", "sessions"), [("ga4", 1), ("matomo", 3), ("universal", 6)])
+async def test_search_engines_and_click_ids_are_campaigns_for_one_of_them_only(
     store: Store, site: str, rule: str, sessions: int
 ) -> None:
     """Coming back from paying, or from another page of the site, is none for anybody."""
@@ -82,6 +82,9 @@ async def test_a_search_engine_is_a_campaign_for_one_of_them_only(
         came(site, NOON_MS + 6 * MINUTE_MS, "https://pay.house-bank.example/"),
         came(site, NOON_MS + 7 * MINUTE_MS, "https://a.example/", "?utm_source=n&utm_medium=email"),
         came(site, NOON_MS + 8 * MINUTE_MS, "https://b.example/"),
+        came(site, NOON_MS + 9 * MINUTE_MS, "", "?gclid=a"),
+        came(site, NOON_MS + 10 * MINUTE_MS, "", "?gclid=b"),
+        came(site, NOON_MS + 11 * MINUTE_MS, "", "?gclid=b"),
     ]
     sites = {site: Site(frozenset({"house-bank.example"}))}
     await process(store, f"log-{site}", records(told), sites)
