@@ -16,7 +16,7 @@ from spine.settings import SiteSettings
 from spine.store import Store
 from tests.clickhouse_server import Server
 from tests.flow.derive_model import outcome
-from tests.flow.derived import own_store
+from tests.flow.derived import happenings, land, own_store
 from tests.flow.happenings import DAY_MS, HOUR_MS, Happening, records
 from tests.flow.passage import enter_site, process, rough_passage
 from tests.flow.session_model import GA4, Rule
@@ -210,6 +210,18 @@ async def test_the_widest_gap_is_judged_alike_across_every_edge(
         for one in views(site, edge_ms + DAY_MS // 2, anonymous_id=f"a{days}")
     ]
     assert shown == outcome(every, rule=Rule(28_500_000)).sessions
+
+
+async def test_the_rule_of_another_site_changes_nothing_here(clickhouse_server: Server) -> None:
+    """Its statement is another one, for the visitors of all sites."""
+    async with own_store(clickhouse_server) as store:
+        await land(store, "shop", happenings("shop", seed=3, count=120), size=40)
+        await set_rule(store, "other", session_rule="matomo", session_timeout_s=28_500)
+        rows = 0
+        async for part in audit(store):
+            assert part.differences == []
+            rows += part.rows
+        assert rows > 20
 
 
 async def test_a_changed_rule_waits_for_a_rebuild(clickhouse_server: Server) -> None:
