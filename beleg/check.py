@@ -8,6 +8,7 @@ from collector.countries import Countries
 from consent_rules.regions import load_all
 from processors.adopt import plan
 from processors.logs import log_id_of
+from processors.session_rules import waiting
 from spine.errors import Misconfigured
 from spine.kafka_topic import inspect
 from spine.metrics import Metrics
@@ -35,6 +36,8 @@ async def check(settings: Settings, say: Say) -> int:
     async with opened_books(settings) as store:
         await store.check_version()
         say("store: reachable, tables are of this version")
+        for site in await waiting(store, settings.sites):
+            say(f"warning: site {site}: sessions are cut by another rule until `beleg rebuild`")
         async with opened_log(settings, appends=True) as log:
             await log.ready()
             await log_id_of(store, log, own_log_id(log))

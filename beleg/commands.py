@@ -20,6 +20,7 @@ from beleg.rebuild import rebuild_all
 from beleg.send import Progress, SendOptions, Summary, send
 from processors.logs import register
 from processors.rebuild import is_due
+from processors.session_rules import put_in_force
 from processors.sites import enter_sites
 from spine.embedded_log import EmbeddedLog
 from spine.errors import Misconfigured
@@ -83,8 +84,11 @@ async def migrate(settings: Settings, say: Say) -> None:
                 say(f"log {log_id} is {log.name} with {log.partitions} partition(s)")
             if settings.log.url != "embedded":
                 await provide(kafka_topic(settings.log).control)
+            due = await is_due(store)
+            if due:
+                await put_in_force(store, settings.sites)
             await enter_sites(store, settings.sites)
-            if await is_due(store):
+            if due:
                 say("derived rows are of an older version; processors may start meanwhile")
                 await rebuild_all(store)
         finally:

@@ -14,6 +14,7 @@ from bench import (
     overload,
     processing,
     recovery,
+    rows,
     soak,
     visible,
     volume,
@@ -22,7 +23,8 @@ from bench.figure import Figure, table
 from tests.kafka_broker import STRONG, running_broker, what_is_missing
 
 _PARTS = (
-    "consent", "collect", "process", "overload", "soak", "run", "visible", "recover", "volume",
+    "consent", "rows", "collect", "process", "overload", "soak", "run", "visible", "recover",
+    "volume",
 )  # fmt: skip
 _WITH_KAFKA = {"collect", "process", "overload", "soak"}
 
@@ -42,6 +44,8 @@ def main(quick: bool, sizes: tuple[int, ...], parts: tuple[str, ...]) -> None:
     figures: list[Figure] = []
     if "consent" in wanted:
         figures += _told("consent", consent.measure(5 if quick else 20))
+    if "rows" in wanted:
+        figures += _told("rows", rows.measure(5 if quick else 20))
     if _WITH_KAFKA & set(wanted):
         if (missing := what_is_missing()) is not None:
             raise click.ClickException(missing)

@@ -1,6 +1,7 @@
 """Baseline (c): the same event rows, inserted as columns and nothing else."""
 
 import asyncio
+import itertools
 import json
 import subprocess
 import sys
@@ -47,16 +48,16 @@ def measure_raw(url: str, directory: Path, server_cpu_s: Callable[[], float] = l
     return Cost(_BATCHES * _ROWS, own_s + server_cpu_s() - before)
 
 
-def admitted(count: int, now_ms: int) -> list[bytes]:
-    """Give records of the last day as the collector writes them to the log."""
+def admitted(count: int, now_ms: int, agents: Sequence[str] = ("Mozilla/5.0",)) -> list[bytes]:
+    """Give records of the last day as the collector writes them to the log, of these browsers."""
     source = Sources({"shop": SiteSettings(browser_keys=(_KEY,))}).find(_KEY)
     assert source is not None
-    receipt = Receipt(now_ms, "203.0.113.0", "Mozilla/5.0")
+    receipts = itertools.cycle([Receipt(now_ms, "203.0.113.0", agent) for agent in agents])
     values = []
     for event in visits(count, Span(now_ms - _DAY_MS, now_ms)):
         claims = decode(orjson.dumps(event), 1)
         assert isinstance(claims, Claims)
-        (one,) = admit(claims, receipt, source).admitted
+        (one,) = admit(claims, next(receipts), source).admitted
         values.append(one.value)
     return values
 

@@ -27,7 +27,7 @@ class Touch(NamedTuple):
 
     Shape: each at most 200 characters, all printable; source and medium in lower case and never
     empty, campaign, term and content as sent. `click_id` is '' when longer: half an id is none.
-    """
+    `is_tagged` when the address of the page tells it, not the referrer alone."""
 
     source: str
     medium: str
@@ -37,6 +37,7 @@ class Touch(NamedTuple):
     channel_group: str
     click_id_name: str
     click_id: str
+    is_tagged: bool = False
 
 
 _MAX_LENGTH = 200
@@ -89,6 +90,7 @@ def _touch(said: Origin, fields: Mapping[str, str], clicked: str) -> Touch:
         channel_group(source, medium, said.campaign),
         _CLICK_IDS[clicked].param if clicked else "",
         click_id if len(click_id) <= _MAX_LENGTH else "",
+        bool(fields),
     )
 
 

@@ -14,21 +14,19 @@ from processors.evidence import identifiers_of, is_report, opens_session, order_
 from processors.kept import first_day, kept
 from processors.ledger import next_token
 from processors.persons import person_columns, person_rows
+from processors.session_rules import IN_FORCE, SessionRules, session_rules
 from processors.windows import LAST_DAY, Window, groups_of, grown, merged_windows, windows_of
 from spine.failpoint import reach
 from spine.record import EventRecord
 from spine.store import Store, packed
 
-SESSION_TIMEOUT_S = 1800
-"""A gap of more than this starts a session. Source: GA4's default."""
-
 _DAY_MS = 86_400_000
 _DAY_S = 86_400
 _MAX_STRIPS = 60
-_TIMEOUT = f"INTERVAL {SESSION_TIMEOUT_S} SECOND"
+_CUTS = ("cut_by_gap", "cut_by_campaign")
 _SQL = {
     name: importlib.resources.files("processors").joinpath(f"{name}.sql").read_text("utf-8")
-    for name in ("sessions", "edges", "windows", "orders")
+    for name in (*_CUTS, "sessions", "edges", "windows", "orders")
 }
 
 
@@ -42,6 +40,15 @@ class Touched(NamedTuple):
     order_keys: set[bytes]
     identifiers: set[bytes]
     evidence: Collection[bytes] = ()
+
+
+class Known(NamedTuple):
+    """What is read, and cut by which rules.
+
+    Units: from the day `horizon` on, since 1970, everything is there."""
+
+    horizon: int
+    rules: SessionRules
 
 
 def touched(records: Iterable[EventRecord]) -> Touched:
@@ -97,34 +104,56 @@ async def session_selects(
     windows = [
         window for visitor, days in visitor_days.items() for window in windows_of(visitor, days)
     ]
-    ((horizon,),) = await store.select_after_write("SELECT toUInt16(max(first_day)) FROM horizons")
+    ((horizon, told),) = await store.select_after_write(
+        f"SELECT toUInt16(max(first_day)), {IN_FORCE} FROM horizons"
+    )
+    known = Known(int(horizon), session_rules(told))
     # The look at the edges is a reading, too: what lands after it has a higher token.
-    closed = await _widened(store, windows, int(horizon))
-    return [_session_select(group, int(horizon), token) for group in groups_of(closed)]
+    closed = await _widened(store, windows, known)
+    return [_session_select(group, known, token) for group in groups_of(closed)]
 
 
-def _session_select(group: Sequence[Window], horizon: int, token: int) -> str:
+def _session_select(group: Sequence[Window], known: Known, token: int) -> str:
+    rules = known.rules
+    timeout_ms = rules.sql("timeout_s", "e.site", 1000)
+    cut = "cut_by_gap" if rules.cut_by_gaps_alone else "cut_by_campaign"
     return _SQL["sessions"].format(
-        **_slots(group, horizon),
+        **_slots(group, known),
         first_day=min(window.since for window in group),
         last_day=max(window.until for window in group),
-        timeout_s=SESSION_TIMEOUT_S,
+        cut=_SQL[cut].format(timeout_ms=timeout_ms),
+        campaign="" if rules.cut_by_gaps_alone else _campaign(rules),
+        engaged_ms=rules.sql("engaged_after_s", "c.site", 1000),
         token=token,
     )
 
 
-def _slots(group: Sequence[Window], horizon: int) -> Mapping[str, str]:
+def _campaign(rules: SessionRules) -> str:
+    """Write what else of a fact cuts: the day at its site, and the campaign that counts there."""
+    rule, timezone = rules.sql("name", "f.site"), rules.sql("timezone", "f.site")
+    day = f"toUInt16(toDate(substring(toString(f.occurred_at, {timezone}), 1, 10)))"
+    counts = f"({rule} = 'universal' OR {rule} = 'matomo' AND f.is_tagged) AND f.source != ''"
+    click = f"if({rule} = 'universal', f.click_id, '')"
+    key = rf"concat(f.source, '\0', f.medium, '\0', f.campaign, '\0', {click})"
+    return f", if({rule} = 'ga4', 0, {day}), if({counts}, {key}, '')"
+
+
+def _slots(group: Sequence[Window], known: Known) -> Mapping[str, str]:
     """Write how a statement names the windows of a group, and what of them is over.
 
     Nearly all windows are of the same days: these days are constants, and nothing is joined. To
     analyse a statement with thousands of windows in it takes as long as to run it. Nearly none
     reach behind a horizon."""
-    is_recent = min(window.since for window in group) >= horizon
+    is_recent = min(window.since for window in group) >= known.horizon
     shown = "1" if is_recent else f"toDate(f.occurred_at) >= {first_day('f')}"
-    return {**_window_slots(group), "kept": "1" if is_recent else kept("f"), "shown": shown}
+    return {
+        **_window_slots(group, known.rules.widest_s),
+        "kept": "1" if is_recent else kept("f"),
+        "shown": shown,
+    }
 
 
-def _window_slots(group: Sequence[Window]) -> Mapping[str, str]:
+def _window_slots(group: Sequence[Window], timeout_s: int) -> Mapping[str, str]:
     visitors = packed(window.visitor for window in group)
     _, since, until, days = group[0]
     if all(window[1:] == group[0][1:] for window in group):
@@ -144,6 +173,7 @@ def _window_slots(group: Sequence[Window]) -> Mapping[str, str]:
         sinces=_uint16s(window.since for window, _ in spread),
         untils=_uint16s(window.until for window, _ in spread),
     )
+    timeout = f"INTERVAL {timeout_s} SECOND"
     return {
         "visitors": visitors,
         "since": "w.since",
@@ -151,12 +181,12 @@ def _window_slots(group: Sequence[Window]) -> Mapping[str, str]:
         "days": "w.days",
         "windows": f"INNER JOIN (\n{windows}) AS w ON f.visitor_id = w.visitor_id",
         "within": _between("w.since_at", "w.until_at"),
-        "near": f"(w.since > 0 AND {_between('w.since_at', f'w.since_at + {_TIMEOUT}')}"
-        f" OR w.until < {LAST_DAY} AND {_between(f'w.until_at - {_TIMEOUT}', 'w.until_at')})",
+        "near": f"(w.since > 0 AND {_between('w.since_at', f'w.since_at + {timeout}')}"
+        f" OR w.until < {LAST_DAY} AND {_between(f'w.until_at - {timeout}', 'w.until_at')})",
     }
 
 
-async def _widened(store: Store, windows: Sequence[Window], horizon: int) -> list[Window]:
+async def _widened(store: Store, windows: Sequence[Window], known: Known) -> list[Window]:
     """Widen every window whose edge may cut a chain of events, until none does."""
     closed: list[Window] = []
     unsure = list(windows)
@@ -164,7 +194,7 @@ async def _widened(store: Store, windows: Sequence[Window], horizon: int) -> lis
         cut = {
             (bytes(visitor), since, until)
             for group in groups_of(unsure)
-            for visitor, since, until in await store.select_after_write(_edges_sql(group, horizon))
+            for visitor, since, until in await store.select_after_write(_edges_sql(group, known))
         }
         closed += [w for w in unsure if (w.visitor, w.since, w.until) not in cut]
         wider: dict[bytes, list[Window]] = {}
@@ -179,11 +209,12 @@ async def _widened(store: Store, windows: Sequence[Window], horizon: int) -> lis
     return closed
 
 
-def _edges_sql(group: Sequence[Window], horizon: int) -> str:
-    return _SQL["edges"].format(**_slots(group, horizon), strips=_strips(group))
+def _edges_sql(group: Sequence[Window], known: Known) -> str:
+    strips = _strips(group, known.rules.widest_s)
+    return _SQL["edges"].format(**_slots(group, known), strips=strips)
 
 
-def _strips(group: Sequence[Window]) -> str:
+def _strips(group: Sequence[Window], timeout_s: int) -> str:
     """Write the condition that a time is within one time-out of an edge of any window; of very
     many windows, that it lies between the first and the last.
 
@@ -192,8 +223,8 @@ def _strips(group: Sequence[Window]) -> str:
     untils = {window.until for window in group} - {LAST_DAY}
     if len(sinces) + len(untils) > _MAX_STRIPS:
         return _between(_time(min(sinces | untils) * _DAY_S), _time(max(sinces | untils) * _DAY_S))
-    strips = [(day * _DAY_S, day * _DAY_S + SESSION_TIMEOUT_S) for day in sinces]
-    strips += [(day * _DAY_S - SESSION_TIMEOUT_S, day * _DAY_S) for day in untils]
+    strips = [(day * _DAY_S, day * _DAY_S + timeout_s) for day in sinces]
+    strips += [(day * _DAY_S - timeout_s, day * _DAY_S) for day in untils]
     return " OR ".join(_between(_time(first), _time(end)) for first, end in strips) or "0"
 
 

@@ -42,10 +42,12 @@ class Step(NamedTuple):
 
 
 async def is_due(store: Store) -> bool:
-    """Say whether an older program derived into this store, and this one never all of it again."""
+    """Say whether an older program derived into this store, and this one never all of it again, or
+    whether sites have another rule of sessions since."""
     ((due,),) = await store.select(
         f"SELECT (SELECT min(version) FROM derive_versions) < {DERIVE_VERSION}"
         f" AND {DERIVE_VERSION} NOT IN (SELECT version FROM rebuilds)"
+        " OR (SELECT max(token) FROM session_rules) > (SELECT max(token) FROM rebuilds)"
     )
     return bool(due)
 
@@ -55,13 +57,14 @@ async def rebuild(store: Store, chunk_rows: int = _CHUNK_ROWS) -> AsyncIterator[
 
     Raises: Unavailable (then begin anew), Misconfigured when a version leaves no room above it."""
     await rise_above(store)
+    token = await next_token(store)
     ranges = await key_ranges(store, chunk_rows)
     for number, keys in enumerate(ranges):
         yield Step(number, len(ranges), keys.kind.table)
         _ = await rederive(store, keys)
     if store.path is not None:
         await asyncio.to_thread(os.sync)  # the note must not outlive its rows
-    await store.command(f"INSERT INTO rebuilds SELECT {DERIVE_VERSION}, now64(3, 'UTC')")
+    await store.command(f"INSERT INTO rebuilds SELECT {DERIVE_VERSION}, now64(3, 'UTC'), {token}")
 
 
 async def rederive(store: Store, keys: KeyRange | KeySet) -> int:

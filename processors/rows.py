@@ -224,6 +224,7 @@ def visitor_fact_columns(events: Sequence[Landing]) -> Columns:
         "retention": [e.retention for e in events],
         "step": [e.step for e in events],
         "device": [e.client.device for e in events],
+        "is_tagged": [e.touch.is_tagged for e in events],
     }
 
 

@@ -2,9 +2,9 @@
 --
 -- evidence  the visitor's facts in the window, in order; copies of one report change nothing below:
 --           there is no gap between them, and what counts counts event keys
--- chains    a gap of more than {timeout_s} seconds starts a session
+-- cut       facts into sessions, by the rule in force: `cut_by_gap.sql`, `cut_by_campaign.sql`
 --           facts that are over are none; those of the last day before their class is whole make
---           chains, but a session that begins with one of them is not shown
+--           sessions, but one that begins with one of them is not shown
 -- furthest  the last step of the site's funnel that was reached after all before it; of events at one
 --           moment the earlier step counts first
 -- Each session is laid on every day from its start to its end, so that a day from which a session
@@ -19,7 +19,7 @@ evidence AS (
         arraySort(groupArray((
             f.occurred_at, f.identity,
             (f.source, f.medium, f.campaign, f.channel_group, f.click_id_name, f.click_id),
-            f.page, f.event_key, f.name = 'page_view', f.is_key, {shown}, f.step, f.device
+            f.page, f.event_key, f.name = 'page_view', f.is_key, {shown}, f.step, f.device{campaign}
         ))) AS facts
     FROM visitor_facts AS f {windows}
     WHERE f.visitor_id IN {visitors}
@@ -29,17 +29,10 @@ evidence AS (
     GROUP BY f.site, f.visitor_id, {since}
 ),
 cut AS (
-    SELECT
-        e.site AS site, e.visitor_id AS visitor_id, e.days_touched AS days_touched,
-        arraySplit(
-            (fact, gap_ms) -> gap_ms > {timeout_s} * 1000,
-            e.facts, arrayDifference(arrayMap(at -> toUnixTimestamp64Milli(at), e.facts.1))
-        ) AS chains
-    FROM evidence AS e
-),
+{cut}),
 chains AS (
     SELECT
-        c.site AS site, c.visitor_id AS visitor_id, c.days_touched AS days_touched,
+        c.site AS site, c.visitor_id AS visitor_id, c.days_rewritten AS days_rewritten,
         chain[1].8 AS is_shown, chain[1].1 AS started_at, chain[-1].1 AS ended_at,
         toUInt32(length(arrayDistinct(chain.5))) AS events,
         toUInt32(length(arrayDistinct(arrayFilter((key, is_view) -> is_view, chain.5, chain.6))))
@@ -54,7 +47,7 @@ chains AS (
         arrayFirst(page -> page != '', chain.4) AS landing_page,
         chain[1].10 AS device
     FROM cut AS c
-    ARRAY JOIN c.chains AS chain
+    ARRAY JOIN c.sessions AS chain
 ),
 laid AS (
     SELECT
@@ -62,12 +55,12 @@ laid AS (
         arrayJoin(range(toUInt16(toDate(c.started_at)), toUInt16(toDate(c.ended_at)) + 1)) AS day,
         c.is_shown AND day = toUInt16(toDate(c.started_at)) AS is_start,
         hasAny(
-            c.days_touched, range(toUInt16(toDate(c.started_at)), toUInt16(toDate(c.ended_at)) + 1)
+            c.days_rewritten, range(toUInt16(toDate(c.started_at)), toUInt16(toDate(c.ended_at)) + 1)
         ) AS meets,
         (
             c.started_at, c.ended_at, c.events, c.page_views,
             toUInt8(
-                toUnixTimestamp64Milli(c.ended_at) - toUnixTimestamp64Milli(c.started_at) > 10000
+                toUnixTimestamp64Milli(c.ended_at) - toUnixTimestamp64Milli(c.started_at) > {engaged_ms}
                 OR c.page_views >= 2 OR c.has_key
             ),
             if(c.first_touch.1 = '', '(direct)', c.first_touch.1),

@@ -3,10 +3,15 @@
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+import structlog
+
 from processors.rulebook import Rulebook
+from processors.session_rules import begin_with_rules, waiting
 from processors.site import Site, places
 from spine.settings import SiteSettings
 from spine.store import Store
+
+_logger = structlog.get_logger()
 
 
 def sites_of(settings: Mapping[str, SiteSettings]) -> Mapping[str, Site]:
@@ -29,7 +34,11 @@ def sites_of(settings: Mapping[str, SiteSettings]) -> Mapping[str, Site]:
 
 
 async def enter_sites(store: Store, settings: Mapping[str, SiteSettings]) -> None:
-    """Tell the views currency, time zone and funnel of each site. Raises: Unavailable."""
+    """Tell the views currency, time zone and funnel of each site, and begin new sites with their
+    rule of sessions. Raises: Unavailable."""
+    await begin_with_rules(store, settings)
+    for site in await waiting(store, settings):
+        _logger.warning("rule of sessions waits", site=site, remedy="run `beleg rebuild`")
     known = {
         row[0]: row[1:] for row in await store.select("SELECT * EXCEPT updated_at FROM sites FINAL")
     }

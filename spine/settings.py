@@ -233,6 +233,16 @@ class SiteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         dict[str, str],
         _says('Other rules for visitors of a country: {FR = "fr_exempt"}, by ISO 3166-1.'),
     ] = {}
+    session_rule: Annotated[
+        Literal["ga4", "matomo", "universal"],
+        _says("What ends a session beside a gap; a change of these three needs `beleg rebuild`."),
+    ] = "ga4"
+    session_timeout_s: Annotated[
+        int, _says("A gap of more than this ends a session.", ge=60, le=28_500)
+    ] = 1_800
+    engaged_after_s: Annotated[
+        int, _says("A session of more than this is engaged.", ge=1, le=3_600)
+    ] = 10
     ignored_referrers: Annotated[
         tuple[str, ...],
         _says("Hosts whose visitors were here before, besides known ones for paying and sign-in."),

@@ -74,7 +74,7 @@ async def check(house: House, truth: Truth) -> Judgement:
         for site in SITES:
             here = [told for told in landed if told.site == site.name]
             _same(site.name, await shown_report(store, site.name),
-                  report(here, site.currency, site.timezone))  # fmt: skip
+                  report(here, site.currency, site.timezone, site.rule))  # fmt: skip
             await _consents(store, truth, site, here)
         tallied = await _tallies(store, truth)
     finally:

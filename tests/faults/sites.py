@@ -1,8 +1,10 @@
-"""Two sites with the same ids, but another currency and another midnight."""
+"""Two sites with the same ids, but another currency, another midnight, and another rule by which
+sessions are cut."""
 
 from typing import NamedTuple
 
 from tests.flow.houses import BROWSER_KEY, ORIGIN, SERVER_KEY
+from tests.flow.session_model import GA4, Rule
 
 
 class Site(NamedTuple):
@@ -14,6 +16,7 @@ class Site(NamedTuple):
     origin: str
     browser_key: str
     server_key: str
+    rule: Rule = GA4
 
 
 SHOP = Site("shop", "EUR", "Europe/Berlin", ORIGIN, BROWSER_KEY, SERVER_KEY)
@@ -24,12 +27,16 @@ OUTLET = Site(
     "https://outlet.example",
     "bk_outlet_12345678",
     "sk_outlet_12345678",
+    Rule(3_600_000, 5_000, "America/St_Johns"),
 )
 SITES = (SHOP, OUTLET)
 SETTINGS = f"""
 collector.withdrawals_max_age_s = 3600
 sites.outlet.currency = "{OUTLET.currency}"
 sites.outlet.timezone = "{OUTLET.timezone}"
+sites.outlet.session_rule = "matomo"
+sites.outlet.session_timeout_s = {OUTLET.rule.timeout_ms // 1000}
+sites.outlet.engaged_after_s = {OUTLET.rule.engaged_after_ms // 1000}
 sites.outlet.origins = ["{OUTLET.origin}"]
 sites.outlet.browser_keys = ["{OUTLET.browser_key}"]
 sites.outlet.server_keys = ["{OUTLET.server_key}"]

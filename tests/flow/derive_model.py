@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from tests.flow.happenings import DAY_MS, Happening
 from tests.flow.order_model import NAMES, OrderState, order
+from tests.flow.session_model import GA4, Rule, cut
 from tests.flow.turns_model import Person, Turns, owner_at, owners_of, persons
 
-TIMEOUT_MS = 1_800_000
 CHANNEL_GROUPS = {
     ("(direct)", "(none)", ""): "Direct",
     ("google", "cpc", ""): "Paid Search",
@@ -57,12 +57,14 @@ def distinct(on_the_log: Iterable[Happening]) -> list[Happening]:
     return list(firsts.values())
 
 
-def outcome(on_the_log: Sequence[Happening], site_currency: str = "EUR") -> Outcome:
+def outcome(
+    on_the_log: Sequence[Happening], site_currency: str = "EUR", rule: Rule = GA4
+) -> Outcome:
     """Say what a site's tables must show after these records, in log order."""
     happened = distinct(on_the_log)
     groups = persons(happened)
     owners = owners_of(happened, groups)
-    bare = sessions(happened)
+    bare = sessions(happened, rule)
     states = [
         state._replace(person=owner_at(owners[state.visitor], at_ms) if state.visitor else None)
         for state, at_ms in orders(happened, bare)
@@ -82,21 +84,14 @@ def outcome(on_the_log: Sequence[Happening], site_currency: str = "EUR") -> Outc
     return Outcome(counted, states, groups)
 
 
-def sessions(happened: Iterable[Happening]) -> list[Session]:
+def sessions(happened: Iterable[Happening], rule: Rule = GA4) -> list[Session]:
     by_visitor: dict[str, list[Happening]] = defaultdict(list)
     for told in happened:
         if told.visitor is not None and makes_sessions(told):
             by_visitor[told.visitor].append(told)
     found = []
     for visitor, events in by_visitor.items():
-        events.sort(key=lambda e: (e.at_ms, e.identity))
-        chain = [events[0]]
-        for event in events[1:]:
-            if event.at_ms - chain[-1].at_ms > TIMEOUT_MS:
-                found.append(_session(visitor, chain))
-                chain = []
-            chain.append(event)
-        found.append(_session(visitor, chain))
+        found += [_session(visitor, chain, rule) for chain in cut(events, rule)]
     return sorted(found)
 
 
@@ -105,7 +100,7 @@ def makes_sessions(told: Happening) -> bool:
     return told.channel == "browser" or on_page
 
 
-def _session(visitor: str, chain: Sequence[Happening]) -> Session:
+def _session(visitor: str, chain: Sequence[Happening], rule: Rule) -> Session:
     page_views = len({e.event_id for e in chain if e.name == "page_view"})
     key = any(e.name in ("purchase", "generate_lead") for e in chain)
     started, ended = chain[0].at_ms, chain[-1].at_ms
@@ -117,7 +112,7 @@ def _session(visitor: str, chain: Sequence[Happening]) -> Session:
         ended,
         len({(e.name, e.event_id) for e in chain}),
         page_views,
-        ended - started > 10_000 or page_views >= 2 or key,
+        ended - started > rule.engaged_after_ms or page_views >= 2 or key,
         CHANNEL_GROUPS[source, medium, campaign],
         source,
         medium,

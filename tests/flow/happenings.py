@@ -47,6 +47,7 @@ class Happening(NamedTuple):
     stripped: bool = False
     late_ms: int = 0
     user_agent: str = ""
+    referrer: str | None = None
 
     @property
     def event_key(self) -> str:
@@ -82,7 +83,7 @@ def record(told: Happening) -> EventRecord:
         name=told.name,
         anonymous_id=told.anonymous_id,
         user_id=told.user_id,
-        page=Page(url=told.page_url) if told.path is not None else None,
+        page=Page(told.page_url, told.referrer) if told.path is not None else None,
         commerce=_commerce(told.order),
     )
     return EventRecord(

@@ -46,7 +46,9 @@ def order(reports: Sequence[Happening]) -> OrderState:
     in_currency = [e for e in claims if _told(e).currency == currency]
     by_tax = next((e for e in in_currency if _told(e).tax), None)
     by_shipping = next((e for e in in_currency if _told(e).shipping), None)
-    by_time = min(purchases, key=lambda e: (e.at_ms, e.channel, e.identity), default=None)
+    by_time = min(
+        purchases, key=lambda e: (e.at_ms, e.channel == "browser", e.identity), default=None
+    )
     by_visitor = _browser_first([e for e in purchases if e.visitor])
     sources: dict[str, Happening | None] = {"currency": by_currency}
     if purchases:

@@ -22,6 +22,7 @@ from tests.flow.derive_model import (
 from tests.flow.funnel_model import Step, funnel
 from tests.flow.happenings import Happening
 from tests.flow.order_model import OrderState, value_of
+from tests.flow.session_model import GA4, Rule
 from tests.flow.turns_model import Person, Turn, owner_at, owners_of
 
 
@@ -101,10 +102,10 @@ class _Day:
         self.leads = 0
 
 
-def report(on_the_log: Sequence[Happening], currency: str, zone: str) -> Report:
+def report(on_the_log: Sequence[Happening], currency: str, zone: str, rule: Rule = GA4) -> Report:
     """Say what a site's views must show after these records, in log order."""
     happened = distinct(on_the_log)
-    rows = outcome(happened, currency)
+    rows = outcome(happened, currency, rule)
     known = by_visitor(rows.sessions)
     owners = owners_of(happened, rows.persons)
     leads = _leads(happened, known, owners)

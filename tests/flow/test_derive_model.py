@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from typing import Any
 from uuid import uuid4
 
 from hypothesis import HealthCheck, given, settings
@@ -11,8 +12,10 @@ from spine.store import Store
 from tests.flow.funnel_model import FUNNEL
 from tests.flow.happenings import DAY_MS, HOUR_MS, Happening, Order, records
 from tests.flow.order_model import NAMES
-from tests.flow.passage import enter_site, rough_passage
+from tests.flow.passage import rough_passage
 from tests.flow.report_model import report
+from tests.flow.session_model import GA4, Rule
+from tests.flow.test_session_rules import set_rule
 from tests.flow.views import shown_report
 
 START_MS = 1_711_756_800_000  # 2024-03-30 00:00 UTC, the day before clocks change in Berlin
@@ -90,18 +93,30 @@ def stories(draw: st.DrawFn) -> list[Happening]:
     return told
 
 
-async def _shown(store: Store, told: list[Happening], seed: int) -> tuple[object, object]:
+# Two other rules, one as it is set and one as the model knows it; nothing is the usual one.
+RULES: list[tuple[dict[str, Any], Rule]] = [
+    ({}, GA4),
+    ({"session_rule": "matomo"}, Rule(timezone="Europe/Berlin")),
+    (
+        {"session_rule": "universal", "session_timeout_s": 28_500, "engaged_after_s": 1},
+        Rule(28_500_000, 1_000, "Europe/Berlin"),
+    ),
+]
+
+
+async def _shown(store: Store, told: list[Happening], seed: int, nth: int) -> tuple[object, object]:
+    settings, rule = RULES[nth]
     site = f"s{uuid4().hex[:12]}"
     here = [happening._replace(site=site) for happening in told]
-    await enter_site(store, site)
+    await set_rule(store, site, **settings)
     await rough_passage(store, f"log-{site}", records(here), random.Random(seed))
-    return await shown_report(store, site), report(here, "EUR", "Europe/Berlin")
+    return await shown_report(store, site), report(here, "EUR", "Europe/Berlin", rule)
 
 
 @_PROVE
-@given(told=stories(), seed=st.integers(0, 2**32))
+@given(told=stories(), seed=st.integers(0, 2**32), nth=st.integers(0, len(RULES) - 1))
 def test_the_views_equal_the_model_after_any_passage(
-    store: Store, told: list[Happening], seed: int
+    store: Store, told: list[Happening], seed: int, nth: int
 ) -> None:
-    shown, expected = asyncio.run(_shown(store, told, seed))
+    shown, expected = asyncio.run(_shown(store, told, seed, nth))
     assert shown == expected

@@ -15,7 +15,7 @@ CASES = json.loads(Path(__file__).with_name("sessionization_cases.json").read_te
 NOON_MS = 1_711_800_000_000
 
 
-def _told(site: str, case: dict[str, Any]) -> list[Happening]:
+def told_in(site: str, case: dict[str, Any]) -> list[Happening]:
     campaigns = case.get("campaign", [])
     told = []
     for number, at_s in enumerate(case["t"]):
@@ -47,7 +47,7 @@ async def test_sessions_are_cut_as_ga4_cuts_them(
     store: Store, site: str, case: dict[str, Any]
 ) -> None:
     await enter_site(store, site)
-    told = _told(site, case)
+    told = told_in(site, case)
     await process(store, f"log-{site}", records(told))
     if "late" in case:
         assert len(await _sessions(store, site)) == case["ga4_before"]
