@@ -77,9 +77,28 @@ async def _erase(place: Place, erased: Mapping[bytes, Erased]) -> None:
     subjects = {subject: one.until_ms for subject, one in erased.items()}
     erasures = {one.by for one in erased.values()}
     unnamed = await _unnamed(place.store, subjects)
+    named = await doomed_of(place.store, subjects)
     if unnamed.identities:  # while the evidence is there that says whose they are
+        await _count_first(place.store, unnamed, named, subjects, erasures)
         await _take_out(place, unnamed, {}, erasures)
-    await _take_out(place, await doomed_of(place.store, subjects), subjects, erasures)
+    await _take_out(place, named, subjects, erasures)
+
+
+async def _count_first(
+    store: Store,
+    unnamed: Doomed,
+    named: Doomed,
+    subjects: Mapping[bytes, int],
+    erasures: Collection[str],
+) -> None:
+    """Note how much there is in all, of what goes in two steps."""
+    identities = unnamed.identities | named.identities
+    orders = await _orders(store, identities, subjects)
+    run = secrets.token_hex(8)
+    visitors = {*unnamed.visitors, *named.visitors, *subjects}
+    await _stage(store, run, {"event": identities, "visitor": visitors, "order": orders})
+    await _count(store, run, (), erasures)
+    await store.command(f"ALTER TABLE erasing DELETE WHERE run = '{run}'")
 
 
 async def _take_out(
