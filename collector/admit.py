@@ -13,6 +13,7 @@ import msgspec
 
 from collector.admission import Admission, Outcome, Result
 from collector.decode import Claims
+from collector.naming import hashed, names_no_one, refused
 from collector.observe import Receipt, truncated
 from collector.source import Source
 from collector.times import day_of, milliseconds
@@ -158,7 +159,9 @@ def _admit(
     if isinstance(claim, Refused):
         return _refused(claim.event_id, "(unreadable)", claim)
     source = arrival.source
-    claimed_ms = _may_not(claim, source) or _claimed_ms(claim, arrival)
+    may_not = _may_not(claim, source)
+    claim, spoiled = hashed(claim)
+    claimed_ms = may_not or _claimed_ms(claim, arrival)
     if isinstance(claimed_ms, Refused):
         return _refused(claim.event_id, _known(claim), claimed_ms)
     until_ms = arrival.erased_until(source.site, claim.anonymous_id, claim.user_id)
@@ -178,7 +181,7 @@ def _admit(
             Result(claim.event_id, "dropped", code, detail),
             Outcome("dropped", code, _known(claim), decision.rule, "dropped"),
         )
-    event_id, entry = _entry(decision, claimed_ms, arrival)
+    event_id, entry = _entry(decision, claimed_ms, arrival, spoiled=spoiled)
     if len(entry.value) > MAX_RECORD_BYTES:
         why = Refused("too_long", "$", f"An event may have {MAX_RECORD_BYTES} bytes in all")
         return _refused(claim.event_id, _known(claim), why)
@@ -214,7 +217,7 @@ def _may_not(event: Event, source: Source) -> Refused | None:
         return Refused("not_allowed", "$.ip", "Only a server key may say this")
     if event.user_agent is not None:
         return Refused("not_allowed", "$.user_agent", "Only a server key may say this")
-    return None
+    return refused(event)
 
 
 def _claimed_ms(event: Event, arrival: _Arrival) -> int | Refused:
@@ -234,7 +237,7 @@ def _claimed_ms(event: Event, arrival: _Arrival) -> int | Refused:
     return Refused("too_old", "$.occurred_at", f"This key may go back {days} days")
 
 
-def _entry(kept: Kept, claimed_ms: int, arrival: _Arrival) -> tuple[str, Entry]:
+def _entry(kept: Kept, claimed_ms: int, arrival: _Arrival, *, spoiled: bool) -> tuple[str, Entry]:
     """Encode what may be kept; give it with the event's id."""
     receipt, source = arrival.receipt, arrival.source
     event, ruling, received_ms = kept.event, kept.ruling, receipt.received_ms
@@ -245,6 +248,8 @@ def _entry(kept: Kept, claimed_ms: int, arrival: _Arrival) -> tuple[str, Entry]:
             flags = (*flags, "currency_filled")
     if claimed_ms > received_ms:
         claimed_ms, flags = received_ms, (*flags, "time_clamped")
+    if spoiled or names_no_one(event):
+        flags = (*flags, "identifier_blocked")
     body = _encoder.encode(msgspec.structs.replace(event, ip=None, user_agent=None, event_id=None))
     event_id = event.event_id or _filled_id(event, body, receipt, source)
     key, names = named(arrival.form, event, event_id)

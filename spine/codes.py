@@ -104,6 +104,7 @@ _TABLE = (
     Code("erased_before", "erased", None, "The visitor or user was erased at a later time."),
     Code("time_clamped", "flag", None, "The event claimed a time after it was received."),
     Code("currency_filled", "flag", None, "An amount came without a currency; the site's stands."),
+    Code("identifier_blocked", "flag", None, "One of its ids names nobody, as `null` does."),
     Code(
         "consent_unreadable",
         "flag",

@@ -87,11 +87,7 @@ class Metrics:
         self.identities_asked = self._counter(
             "identities_asked", "Identities the store was asked for: known, or perhaps known."
         )
-        self.derived = self._counter(
-            "derived",
-            "Keys derived anew: visitor_days (session recomputes), orders, persons (merges).",
-            ["kind"],
-        )
+        self._count_derived()
         self.store_seconds = self._histogram(
             "store_seconds", "Time of a write to the store.", _LATENCY_S, ["table"]
         )
@@ -105,6 +101,16 @@ class Metrics:
         )
         build = self._gauge("build_info", "Always 1; the version is the label.", ["version"])
         build.labels(version).set(1)
+
+    def _count_derived(self) -> None:
+        self.flags = self._counter(
+            "flags", "Marks on events that landed, such as `identifier_blocked`.", ["code"]
+        )
+        self.derived = self._counter(
+            "derived",
+            "Keys derived anew: visitor_days (session recomputes), orders, persons (merges).",
+            ["kind"],
+        )
 
     def _count_consent(self) -> None:
         self.consent_decisions = self._counted(
