@@ -16,7 +16,7 @@ from typing import NamedTuple
 from processors.judge import NOBODY
 from processors.keys import KINDS, KeySet
 from processors.marked import Erased
-from processors.person import KEYS, carries, in_turns
+from processors.person import KEYS, SENT, carries, in_turns
 from processors.rebuild import rederive
 from processors.remains import Position, keep_decisions, proofs_of, rejects_about
 from spine.erasure_key import ErasureKey
@@ -32,7 +32,7 @@ _DAYS, _ORDERS, _PERSONS = KINDS
 
 TABLES = (
     "events", "visitor_facts", "lead_facts", "identity_evidence", "visitor_days", "orders",
-    "persons", "consent_log", "consent_proofs", "rejects",
+    "persons", "identity_splits", "consent_log", "consent_proofs", "rejects",
 )  # fmt: skip
 """The tables that rows are taken out of."""
 
@@ -113,7 +113,8 @@ async def _take_out(
     proofs = await proofs_of(store, subjects)
     run = secrets.token_hex(8)
     staged = {"event": doomed.identities | decisions, "visitor": visitors, "order": orders}
-    await _stage(store, run, {**staged, "decision": decisions, "proof": proofs})
+    told = {"decision": decisions, "proof": proofs, "subject": set(subjects)}
+    await _stage(store, run, {**staged, **told})
     await _count(store, run, rejected, erasures)
     if blank is not None:
         await _blank(store, log_id, run, rejected, blank)
@@ -135,8 +136,7 @@ async def doomed_of(store: Store, subjects: Mapping[bytes, int]) -> Doomed:
     """Look up which events carry these identifiers and are not later than their marks."""
     rows = await store.select_after_write(
         f"SELECT identity, toUnixTimestamp64Milli(occurred_at), [{', '.join(KEYS)}],"
-        " [anonymous_id, user_id, crm_id, email_sha256, phone_sha256]"
-        f" FROM events WHERE {carries(subjects)} SETTINGS {QUIET}"
+        f" [{', '.join(SENT)}] FROM events WHERE {carries(subjects)} SETTINGS {QUIET}"
     )
     doomed = Doomed(set(), set(), set())
     for identity, at_ms, digests, sent in rows:
@@ -269,6 +269,8 @@ async def _take_facts(store: Store, run: str) -> None:
     for table in ("visitor_facts", "identity_evidence"):
         await _delete(store, table, f"identity IN {event}")
     await _delete(store, "lead_facts", _lead(run))
+    whose = _of(run, "subject")
+    await _delete(store, "identity_splits", f"key IN {whose} OR other_key IN {whose}")
 
 
 async def _derive_again(store: Store, run: str, visitors: set[bytes], orders: set[bytes]) -> None:
