@@ -5,7 +5,7 @@ Pure, and the heart of the collector: nothing that is not returned from here rea
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ import msgspec
 
 from collector.admission import Admission, Outcome, Result
 from collector.decode import Claims
-from collector.naming import hashed, names_no_one, refused
+from collector.naming import further, hashed, names_no_one, refused
 from collector.observe import Receipt, truncated
 from collector.source import Source
 from collector.times import day_of, milliseconds
@@ -41,11 +41,18 @@ Asked = Callable[[str, str | None, str | None], Withdrawn]
 """Asked with site, anonymous id and user id: what has been withdrawn."""
 
 
-ErasedUntil = Callable[[str, str | None, str | None], int]
-"""Asked likewise: up to when events were erased, in milliseconds since 1970."""
+Further = Sequence[tuple[str, str | None]]
+"""Who else an event names, each with its kind."""
 
 
-def _nobody_was(_site: str, _anonymous_id: str | None, _user_id: str | None) -> int:
+ErasedUntil = Callable[[str, str | None, str | None, Further], int]
+"""Asked likewise, and with who else is named: up to when events were erased, in milliseconds since
+1970."""
+
+
+def _nobody_was(
+    _site: str, _anonymous_id: str | None, _user_id: str | None, _further: Further
+) -> int:
     return NEVER_MS
 
 
@@ -164,7 +171,7 @@ def _admit(
     claimed_ms = may_not or _claimed_ms(claim, arrival)
     if isinstance(claimed_ms, Refused):
         return _refused(claim.event_id, _known(claim), claimed_ms)
-    until_ms = arrival.erased_until(source.site, claim.anonymous_id, claim.user_id)
+    until_ms = arrival.erased_until(source.site, claim.anonymous_id, claim.user_id, further(claim))
     if min(claimed_ms, arrival.receipt.received_ms) <= until_ms:
         outcome = Outcome("dropped", "erased", _known(claim))
         return Result(claim.event_id, "dropped", "erased", None), outcome

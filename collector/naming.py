@@ -3,6 +3,7 @@
 Nothing behind this knows them any more: an event whose identifiers are `Told` goes no further.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -64,10 +65,19 @@ def hashed(event: Event) -> Named:
     return Named(msgspec.structs.replace(event, identifiers=named), spoiled)
 
 
+def further(event: Event) -> Sequence[tuple[str, str | None]]:
+    """Give who an event names beside device and user, each with its kind."""
+    named = event.identifiers
+    if named is None:
+        return ()
+    return (
+        ("crm_id", named.crm_id),
+        ("email_sha256", named.email_sha256),
+        ("phone_sha256", named.phone_sha256),
+    )
+
+
 def names_no_one(event: Event) -> bool:
     """Say whether one of an event's ids stands for no one in particular."""
-    named = event.identifiers
-    ids = [event.anonymous_id, event.user_id]
-    if named is not None:
-        ids += [named.crm_id, named.email_sha256, named.phone_sha256]
+    ids = [event.anonymous_id, event.user_id, *(value for _, value in further(event))]
     return any(one is not None and names_nobody(one) for one in ids)
