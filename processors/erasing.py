@@ -13,10 +13,9 @@ import secrets
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from processors.judge import NOBODY
+from processors.doomed import QUIET, Doomed, doomed_of, unnamed_of
 from processors.keys import KINDS, KeySet
 from processors.marked import Erased
-from processors.person import KEYS, SENT, carries, in_turns
 from processors.rebuild import rederive
 from processors.remains import Position, keep_decisions, proofs_of, rejects_about
 from spine.erasure_key import ErasureKey
@@ -26,7 +25,7 @@ from spine.store import Store, packed
 Blank = Callable[[Sequence[int]], Awaitable[None]]
 """Overwrites these offsets of the embedded log; nothing there is of Kafka's."""
 
-QUIET = "log_queries = 0"
+
 _CHUNK = 2_000
 _DAYS, _ORDERS, _PERSONS = KINDS
 
@@ -42,17 +41,6 @@ LEAD_IDENTITY = (
 """The identity of the event that a row of `lead_facts` is of, made of its key."""
 
 _PLAIN = ("visitor_facts", "order_facts")  # these do not collapse
-
-
-class Doomed(NamedTuple):
-    """What is to go, as it stands in `events`.
-
-    Shape: `visitors` are whom these events name, a friend's device among them; `identifiers` are
-    those of them that are erased, as they were sent."""
-
-    identities: set[bytes]
-    visitors: set[bytes]
-    identifiers: set[str]
 
 
 class Place(NamedTuple):
@@ -76,7 +64,7 @@ async def erase(place: Place, subjects: Mapping[bytes, Erased]) -> None:
 async def _erase(place: Place, erased: Mapping[bytes, Erased]) -> None:
     subjects = {subject: one.until_ms for subject, one in erased.items()}
     erasures = {one.by for one in erased.values()}
-    unnamed = await _unnamed(place.store, subjects)
+    unnamed = await unnamed_of(place.store, subjects)
     named = await doomed_of(place.store, subjects)
     if unnamed.identities:  # while the evidence is there that says whose they are
         await _count_first(place.store, unnamed, named, subjects, erasures)
@@ -130,40 +118,6 @@ async def _take_out(
     reach("inside the erasure of events")
     await _delete(store, "events", f"identity IN {_of(run, 'event')}")
     await store.command(f"ALTER TABLE erasing DELETE WHERE run = '{run}'")
-
-
-async def doomed_of(store: Store, subjects: Mapping[bytes, int]) -> Doomed:
-    """Look up which events carry these identifiers and are not later than their marks."""
-    rows = await store.select_after_write(
-        f"SELECT identity, toUnixTimestamp64Milli(occurred_at), [{', '.join(KEYS)}],"
-        f" [{', '.join(SENT)}] FROM events WHERE {carries(subjects)} SETTINGS {QUIET}"
-    )
-    doomed = Doomed(set(), set(), set())
-    for identity, at_ms, digests, sent in rows:
-        keys = [bytes(digest) for digest in digests]
-        if at_ms > max(subjects.get(one, -1) for one in keys):
-            continue
-        doomed.identities.add(bytes(identity))
-        doomed.visitors.update(keys)
-        named = zip(keys, sent, strict=True)
-        doomed.identifiers.update(one for key, one in named if one is not None and key in subjects)
-    doomed.visitors.discard(NOBODY)
-    return doomed
-
-
-async def _unnamed(store: Store, subjects: Mapping[bytes, int]) -> Doomed:
-    """Look up what was done on devices of several persons in the turns of these, naming nobody."""
-    doomed = Doomed(set(), set(), set())
-    for until_ms in set(subjects.values()):  # nearly always of one erasure
-        those = [subject for subject, until in subjects.items() if until == until_ms]
-        rows = await store.select_after_write(
-            "SELECT identity, visitor_id FROM events"
-            f" WHERE toUnixTimestamp64Milli(occurred_at) <= {until_ms} AND {in_turns(those)}"
-            f" SETTINGS {QUIET}"
-        )
-        doomed.identities.update(bytes(row[0]) for row in rows)
-        doomed.visitors.update(bytes(row[1]) for row in rows)
-    return doomed
 
 
 async def _orders(
