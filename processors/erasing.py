@@ -57,19 +57,26 @@ class Place(NamedTuple):
 async def erase(place: Place, subjects: Mapping[bytes, Erased]) -> None:
     """Take these identifiers out, each up to its time. Raises: Unavailable; then do it again."""
     named = sorted(subjects)
-    for at in range(0, len(named), _CHUNK):
-        await _erase(place, {subject: subjects[subject] for subject in named[at : at + _CHUNK]})
+    chunks = [
+        {subject: subjects[subject] for subject in named[at : at + _CHUNK]}
+        for at in range(0, len(named), _CHUNK)
+    ]
+    for erased in chunks:  # while the evidence of all is there that says whose turn it was
+        await _erase_unnamed(place, erased)
+    for erased in chunks:
+        until_ms = {subject: one.until_ms for subject, one in erased.items()}
+        doomed = await doomed_of(place.store, until_ms)
+        await _take_out(place, doomed, until_ms, {one.by for one in erased.values()})
 
 
-async def _erase(place: Place, erased: Mapping[bytes, Erased]) -> None:
+async def _erase_unnamed(place: Place, erased: Mapping[bytes, Erased]) -> None:
     subjects = {subject: one.until_ms for subject, one in erased.items()}
-    erasures = {one.by for one in erased.values()}
     unnamed = await unnamed_of(place.store, subjects)
-    named = await doomed_of(place.store, subjects)
-    if unnamed.identities:  # while the evidence is there that says whose they are
+    if unnamed.identities:
+        erasures = {one.by for one in erased.values()}
+        named = await doomed_of(place.store, subjects)
         await _count_first(place.store, unnamed, named, subjects, erasures)
         await _take_out(place, unnamed, {}, erasures)
-    await _take_out(place, named, subjects, erasures)
 
 
 async def _count_first(
