@@ -15,6 +15,7 @@ from beleg import commands
 from beleg.book_commands import BOOK_COMMANDS
 from beleg.erase_commands import erase
 from beleg.house import House
+from beleg.identity_commands import identity
 from beleg.rates_commands import rates
 from beleg.rules_commands import rules
 from beleg.run_demo import demo_settings, show_demo
@@ -165,7 +166,7 @@ def send(file: Path, url: str, key: str) -> None:
     sys.exit(run_to_end(commands.send_file(file, url, key)))
 
 
-for command in (*BOOK_COMMANDS, rules, erase, rates):
+for command in (*BOOK_COMMANDS, rules, erase, identity, rates):
     cli.add_command(command)
 
 

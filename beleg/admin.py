@@ -12,6 +12,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from beleg.erasures import Erasures, Wanted
+from beleg.identity import Split, take_split
 from beleg.openapi import description
 from processors.balance import Balance, balance
 from processors.trace import rejected, trace
@@ -60,6 +61,7 @@ class Admin:
         if self._erasures is not None:
             app.router.add_post("/erasures", self.post_erasure)
             app.router.add_get("/erasures/{erasure}", self.erasure)
+            app.router.add_post("/identity/splits", self.post_split)
         return app
 
     def _knows(self, request: web.Request) -> bool:
@@ -145,6 +147,19 @@ class Admin:
         except Unavailable as trouble:
             return _json({"trouble": trouble.what}, 503)
         return _json(found._asdict() if found else {}, 200 if found else 404)
+
+    async def post_split(self, request: web.Request) -> web.Response:
+        """Let evidence count no more, or again: 200 when every row says so, 404 for none."""
+        assert self._books is not None  # noqa: S101 - whoever erases has books
+        try:
+            asked = msgspec.json.decode(await request.read(), type=Split)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return _refusal("bad_split", str(error))
+        try:
+            done = await take_split(self._books[2], asked)
+        except Unavailable as trouble:
+            return _json({"trouble": trouble.what}, 503)
+        return _json({}, 200 if done else 404)
 
 
 def _guard(knows: Callable[[web.Request], bool]) -> Middleware:

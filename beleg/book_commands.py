@@ -15,6 +15,7 @@ from beleg import rebuild as rebuilding
 from beleg import replay as replaying
 from beleg import retention as keeping
 from beleg import trace as tracing
+from beleg.identity import named
 from processors.rejects import Rejects
 from spine.codes import CODES
 from spine.log import Range
@@ -182,10 +183,10 @@ def retention(settings: Callable[[], Settings], *, runs: bool, as_json: bool) ->
 
 
 def _identifier(_: click.Context, __: click.Parameter, text: str) -> tuple[str, str]:
-    kind, equals, value = text.partition("=")
-    if kind not in ("anonymous_id", "user_id") or not equals or not value:
-        raise click.BadParameter("write anonymous_id=… or user_id=…")
-    return kind, value
+    found = named(text)
+    if found is None:
+        raise click.BadParameter("write KIND=VALUE, as in user_id=customer-7")
+    return found
 
 
 @click.command()
@@ -197,7 +198,7 @@ def _identifier(_: click.Context, __: click.Parameter, text: str) -> tuple[str, 
     required=True,
     callback=_identifier,
     metavar="KIND=VALUE",
-    help="anonymous_id=… or user_id=…",
+    help="user_id, anonymous_id, crm_id, email, phone, or the hash of these two.",
 )
 @click.option(
     "-o",

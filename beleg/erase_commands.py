@@ -9,6 +9,7 @@ import click
 
 from beleg import erase as erasing
 from beleg.erasures import Wanted
+from beleg.identity import named
 from processors.person import Kind
 from spine.runtime import run_to_end
 from spine.settings import Settings
@@ -51,8 +52,10 @@ def _wanted(site: str | None, identifier: str | None, why: str) -> Wanted:
     if site is None or identifier is None:
         raise click.UsageError("name --site and --id")
     kind, equals, value = identifier.partition("=")
+    if (hashed := named(identifier)) is not None:
+        kind, value = hashed
     if kind not in _KINDS or not equals or not value:
-        raise click.UsageError(f"--id is KIND=VALUE, KIND one of {', '.join(_KINDS)}")
+        raise click.UsageError(f"--id is KIND=VALUE, KIND one of {', '.join(_KINDS)}, email, phone")
     if len(why) > 200 or len(value) > 256:
         raise click.UsageError("--why has at most 200 characters, --id 256")
     return Wanted(site, kind, value, why)  # type: ignore[arg-type]  # looked at above

@@ -195,6 +195,7 @@ def _admin() -> Part:
         )
         | {"parameters": [event_id | {"schema": {"type": "string", "pattern": "^[^./{}]+$"}}]},
         **_erasures(away),
+        **_splits(away),
     }
     servers = [{"url": "http://127.0.0.1:9090", "description": "admin.listen"}]
     return {path: operations | {"servers": servers} for path, operations in paths.items()}
@@ -218,6 +219,20 @@ def _erasures(away: Part) -> Part:
         "/erasures/{erasure}": _get("How far an erasure is.", {**shown, "503": away})
         | {"parameters": [erasure | {"schema": {"type": "string", "pattern": "^[^./{}]+$"}}]},
     }
+
+
+def _splits(away: Part) -> Part:
+    answers = {
+        "200": _json("Every row says so.", None),
+        "400": _refusal([CODES["bad_split"]]),
+        "401": _refusal([CODES["unknown_token"]]),
+        "404": _json("There is none to split, or to undo.", None),
+        "503": away,
+    }
+    says = "Let evidence that names two identifiers count no more; not on a collector."
+    body = {"required": True, "content": {_JSON: {"schema": ref("Split")}}}
+    split = {"summary": says, "security": [{"admin_token": []}]}
+    return {"/identity/splits": {"post": {**split, "requestBody": body, "responses": answers}}}
 
 
 def _get(summary: str, responses: Part, security: Sequence[Part] = _TOKEN) -> Part:

@@ -1,12 +1,14 @@
 """The schemas of the OpenAPI description, made from the types that decode and encode."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 
 from collector.consent import Decision
+from collector.naming import Told
 from processors.balance import Balance
+from processors.person import Kind
 from spine.codes import CODES
 from spine.event import ConsentClaim, Event, Instant
 
@@ -64,11 +66,22 @@ def _erasures() -> Part:
         "Wanted": _object(
             {
                 "site": {"type": "string"},
-                "kind": {"enum": ["anonymous_id", "user_id", "order"]},
+                "kind": {"enum": [*get_args(Kind)]},
                 "value": {"type": "string", "minLength": 1, "maxLength": 256},
                 "why": {"type": "string", "maxLength": 200},
             },
             ["site", "kind", "value"],
+        )
+        | {"additionalProperties": False},
+        "Split": _object(
+            {
+                "site": {"type": "string"},
+                "one": {"type": "string", "maxLength": 300},
+                "other": {"type": "string", "maxLength": 300},
+                "why": {"type": "string", "maxLength": 200},
+                "undo": {"type": "boolean"},
+            },
+            ["site", "one", "other"],
         )
         | {"additionalProperties": False},
         "Erased": _object({"erasure": {"type": ["string", "null"]}}),
@@ -81,6 +94,8 @@ def _fields(struct: type[msgspec.Struct]) -> Any:
     for field in msgspec.structs.fields(struct):
         if hints[field.name] is msgspec.Raw:  # decoded later, where unreadable means undecided
             yield field.encode_name, ConsentClaim | None, None
+        elif field.name == "identifiers":
+            yield field.encode_name, Told | None, None
         elif field.required:
             yield field.encode_name, hints[field.name]
         else:

@@ -5,7 +5,6 @@ Pure, and the heart of the collector: nothing that is not returned from here rea
 
 import math
 import os
-from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -13,6 +12,8 @@ import msgspec
 
 from collector.admission import Admission, Outcome, Result
 from collector.decode import Claims
+from collector.known import NOTHING_KNOWN, Known
+from collector.naming import further, hashed, names_no_one, refused
 from collector.observe import Receipt, truncated
 from collector.source import Source
 from collector.times import day_of, milliseconds
@@ -24,7 +25,6 @@ from spine import digest
 from spine.codes import Refused
 from spine.event import KNOWN_NAMES, Event
 from spine.log import Entry
-from spine.mark import NEVER_MS
 from spine.money import with_currency
 from spine.withdrawal import ALL, Withdrawn
 from spine.withdrawal import NOTHING as NOT_WITHDRAWN
@@ -34,36 +34,6 @@ SERVER_MAX_AGE_MS = 3_653 * 86_400_000
 SERVER_CLOCK_LEEWAY_MS = 300_000
 MAX_RECORD_BYTES = 262_144
 _encoder = msgspec.json.Encoder()
-
-
-Asked = Callable[[str, str | None, str | None], Withdrawn]
-"""Asked with site, anonymous id and user id: what has been withdrawn."""
-
-
-ErasedUntil = Callable[[str, str | None, str | None], int]
-"""Asked likewise: up to when events were erased, in milliseconds since 1970."""
-
-
-def _nobody_was(_site: str, _anonymous_id: str | None, _user_id: str | None) -> int:
-    return NEVER_MS
-
-
-def _nobody_has(_site: str, _anonymous_id: str | None, _user_id: str | None) -> Withdrawn:
-    return NOT_WITHDRAWN
-
-
-class Known(NamedTuple):
-    """What is known of people when a request comes.
-
-    Shape: `salt` is that of the day of receipt, for visitors who are told by an id of the day."""
-
-    withdrawn: Asked = _nobody_has
-    erased_until: ErasedUntil = _nobody_was
-    salt: bytes | None = None
-
-
-NOTHING_KNOWN = Known()
-"""Nobody has withdrawn anything, nobody was erased, and no visitor is told by an id of the day."""
 
 
 class _Arrival(NamedTuple):
@@ -164,14 +134,17 @@ def _admit(
     if isinstance(claim, Refused):
         return _refused(claim.event_id, "(unreadable)", claim)
     source = arrival.source
-    claimed_ms = _may_not(claim, source) or _claimed_ms(claim, arrival)
+    may_not = _may_not(claim, source)
+    claim, spoiled = hashed(claim)
+    claimed_ms = may_not or _claimed_ms(claim, arrival)
     if isinstance(claimed_ms, Refused):
         return _refused(claim.event_id, _known(claim), claimed_ms)
-    until_ms = arrival.known.erased_until(source.site, claim.anonymous_id, claim.user_id)
+    known, device, user = arrival.known, claim.anonymous_id, claim.user_id
+    until_ms = known.erased_until(source.site, device, user, further(claim))
     if min(claimed_ms, arrival.receipt.received_ms) <= until_ms:
         outcome = Outcome("dropped", "erased", _known(claim))
         return Result(claim.event_id, "dropped", "erased", None), outcome
-    withdrawn = arrival.known.withdrawn(source.site, claim.anonymous_id, claim.user_id)
+    withdrawn = known.withdrawn(source.site, device, user)
     decision = _decide(claim, claimed_ms, arrival, withdrawn)
     if isinstance(decision, Dropped):
         detail = None if decision.readable else "what was said of consent cannot all be read"
@@ -185,7 +158,7 @@ def _admit(
             Outcome("dropped", code, _known(claim), decision.rule, "dropped"),
         )
     of_day = _visitor_of_day(claim, arrival) if decision.by_day else None
-    event_id, entry = _entry(decision, claimed_ms, arrival, of_day)
+    event_id, entry = _entry(decision, claimed_ms, arrival, of_day, spoiled=spoiled)
     if len(entry.value) > MAX_RECORD_BYTES:
         why = Refused("too_long", "$", f"An event may have {MAX_RECORD_BYTES} bytes in all")
         return _refused(claim.event_id, _known(claim), why)
@@ -221,7 +194,7 @@ def _may_not(event: Event, source: Source) -> Refused | None:
         return Refused("not_allowed", "$.ip", "Only a server key may say this")
     if event.user_agent is not None:
         return Refused("not_allowed", "$.user_agent", "Only a server key may say this")
-    return None
+    return refused(event)
 
 
 def _claimed_ms(event: Event, arrival: _Arrival) -> int | Refused:
@@ -256,7 +229,7 @@ def _visitor_of_day(claim: Event, arrival: _Arrival) -> bytes | None:
 
 
 def _entry(
-    kept: Kept, claimed_ms: int, arrival: _Arrival, of_day: bytes | None
+    kept: Kept, claimed_ms: int, arrival: _Arrival, of_day: bytes | None, *, spoiled: bool
 ) -> tuple[str, Entry]:
     """Encode what may be kept; give it with the event's id."""
     receipt, source = arrival.receipt, arrival.source
@@ -268,6 +241,8 @@ def _entry(
             flags = (*flags, "currency_filled")
     if claimed_ms > received_ms:
         claimed_ms, flags = received_ms, (*flags, "time_clamped")
+    if spoiled or names_no_one(event):
+        flags = (*flags, "identifier_blocked")
     body = _encoder.encode(msgspec.structs.replace(event, ip=None, user_agent=None, event_id=None))
     event_id = event.event_id or _filled_id(event, body, receipt, source)
     key, names = named(arrival.form, event, event_id, of_day)

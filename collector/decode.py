@@ -8,6 +8,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 
 from collector.doubled import heard_out
+from collector.naming import Told
 from spine.codes import Refused
 from spine.currencies import CURRENCIES
 from spine.event import KNOWN_NAMES, Event, Identifier, Instant
@@ -34,9 +35,11 @@ class Claims(NamedTuple):
 
 class Claim(Event, frozen=True, kw_only=True):
     """An event as it is decoded here: what its name may hold is looked at afterwards, because a
-    pattern in the type would be searched for in names that are known, too."""
+    pattern in the type would be searched for in names that are known, too; and who somebody is may
+    be told as it is."""
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    identifiers: Told | None = None
 
 
 class _Probe(msgspec.Struct):

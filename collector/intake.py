@@ -21,7 +21,7 @@ import orjson
 import structlog
 
 from collector.admission import Admission
-from collector.admit import Known, admit, needs_consent
+from collector.admit import admit, needs_consent
 from collector.answer import JSON, Answer, Headers, said
 from collector.caller import cors, receipt_of, source_of
 from collector.carried import carried_of
@@ -31,6 +31,7 @@ from collector.countries import Countries
 from collector.decode import Claims, Unreadable, decode
 from collector.early import Early, retry_after
 from collector.head import Head
+from collector.known import Known
 from collector.observe import Receipt
 from collector.pixel import claims_of
 from collector.pressure import Bounds, Pressure

@@ -12,12 +12,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from consent_rules.regime import Keeping
-from processors.person import KEYS, subjects_of, theirs
+from processors.person import KEYS, SENT, subjects_of, theirs
 from spine.event import ORDER_NAMES
 from spine.store import Store, packed
 
 _NOBODY = "toFixedString('', 16)"
-_KINDS = ("anonymous_id", "user_id", "crm_id", "email_sha256", "phone_sha256")
 _AS_SENT = (
     "name", "event_id", "channel", "occurred_at", "received_at", "anonymous_id", "user_id",
     "email_sha256", "phone_sha256", "crm_id", "page_url", "page_referrer", "page_title", "ip",
@@ -89,7 +88,7 @@ async def parts(
     identifiers = " UNION ALL ".join(
         f"SELECT DISTINCT '{kind}', assumeNotNull({kind}) FROM events"
         f" WHERE {person.events} AND isNotNull({kind}) AND {key} IN {packed(person.subjects)}"
-        for kind, key in zip(_KINDS, KEYS, strict=True)
+        for kind, key in zip(SENT, KEYS, strict=True)
     )
     for kind, identifier in sorted(await store.select(identifiers)):
         yield "identifiers", {"kind": kind, "identifier": identifier}

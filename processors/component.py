@@ -16,6 +16,7 @@ MOST = 1_000
 """How many identifiers a component may have."""
 
 _MOST_TURNS = 10_000
+_SPLIT = "(SELECT key, other_key FROM identity_splits FINAL WHERE NOT is_undone)"
 _SQL = importlib.resources.files("processors").joinpath("component.sql").read_text("utf-8")
 
 
@@ -110,7 +111,7 @@ async def components(
 
 def evidence_select(keys: Iterable[bytes], without: Collection[bytes] = ()) -> str:
     """Write the question for the evidence that names these identifiers."""
-    counts = kept("e")
+    counts = f"{kept('e')} AND (e.key, e.other_key) NOT IN {_SPLIT}"
     if without:
         counts += f" AND e.identity NOT IN {packed(without)}"
     return _SQL.format(

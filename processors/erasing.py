@@ -13,10 +13,9 @@ import secrets
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from processors.judge import NOBODY
+from processors.doomed import QUIET, Doomed, doomed_of, unnamed_of
 from processors.keys import KINDS, KeySet
 from processors.marked import Erased
-from processors.person import KEYS, carries, in_turns
 from processors.rebuild import rederive
 from processors.remains import Position, keep_decisions, proofs_of, rejects_about
 from spine.erasure_key import ErasureKey
@@ -26,13 +25,13 @@ from spine.store import Store, packed
 Blank = Callable[[Sequence[int]], Awaitable[None]]
 """Overwrites these offsets of the embedded log; nothing there is of Kafka's."""
 
-QUIET = "log_queries = 0"
+
 _CHUNK = 2_000
 _DAYS, _ORDERS, _PERSONS = KINDS
 
 TABLES = (
     "events", "visitor_facts", "lead_facts", "identity_evidence", "visitor_days", "orders",
-    "persons", "consent_log", "consent_proofs", "rejects",
+    "persons", "identity_splits", "consent_log", "consent_proofs", "rejects",
 )  # fmt: skip
 """The tables that rows are taken out of."""
 
@@ -42,17 +41,6 @@ LEAD_IDENTITY = (
 """The identity of the event that a row of `lead_facts` is of, made of its key."""
 
 _PLAIN = ("visitor_facts", "order_facts")  # these do not collapse
-
-
-class Doomed(NamedTuple):
-    """What is to go, as it stands in `events`.
-
-    Shape: `visitors` are whom these events name, a friend's device among them; `identifiers` are
-    those of them that are erased, as they were sent."""
-
-    identities: set[bytes]
-    visitors: set[bytes]
-    identifiers: set[str]
 
 
 class Place(NamedTuple):
@@ -69,17 +57,43 @@ class Place(NamedTuple):
 async def erase(place: Place, subjects: Mapping[bytes, Erased]) -> None:
     """Take these identifiers out, each up to its time. Raises: Unavailable; then do it again."""
     named = sorted(subjects)
-    for at in range(0, len(named), _CHUNK):
-        await _erase(place, {subject: subjects[subject] for subject in named[at : at + _CHUNK]})
+    chunks = [
+        {subject: subjects[subject] for subject in named[at : at + _CHUNK]}
+        for at in range(0, len(named), _CHUNK)
+    ]
+    for erased in chunks:  # while the evidence of all is there that says whose turn it was
+        await _erase_unnamed(place, erased)
+    for erased in chunks:
+        until_ms = {subject: one.until_ms for subject, one in erased.items()}
+        doomed = await doomed_of(place.store, until_ms)
+        await _take_out(place, doomed, until_ms, {one.by for one in erased.values()})
 
 
-async def _erase(place: Place, erased: Mapping[bytes, Erased]) -> None:
+async def _erase_unnamed(place: Place, erased: Mapping[bytes, Erased]) -> None:
     subjects = {subject: one.until_ms for subject, one in erased.items()}
-    erasures = {one.by for one in erased.values()}
-    unnamed = await _unnamed(place.store, subjects)
-    if unnamed.identities:  # while the evidence is there that says whose they are
+    unnamed = await unnamed_of(place.store, subjects)
+    if unnamed.identities:
+        erasures = {one.by for one in erased.values()}
+        named = await doomed_of(place.store, subjects)
+        await _count_first(place.store, unnamed, named, subjects, erasures)
         await _take_out(place, unnamed, {}, erasures)
-    await _take_out(place, await doomed_of(place.store, subjects), subjects, erasures)
+
+
+async def _count_first(
+    store: Store,
+    unnamed: Doomed,
+    named: Doomed,
+    subjects: Mapping[bytes, int],
+    erasures: Collection[str],
+) -> None:
+    """Note how much there is in all, of what goes in two steps."""
+    identities = unnamed.identities | named.identities
+    orders = await _orders(store, identities, subjects)
+    run = secrets.token_hex(8)
+    visitors = {*unnamed.visitors, *named.visitors, *subjects}
+    await _stage(store, run, {"event": identities, "visitor": visitors, "order": orders})
+    await _count(store, run, (), erasures)
+    await store.command(f"ALTER TABLE erasing DELETE WHERE run = '{run}'")
 
 
 async def _take_out(
@@ -94,7 +108,8 @@ async def _take_out(
     proofs = await proofs_of(store, subjects)
     run = secrets.token_hex(8)
     staged = {"event": doomed.identities | decisions, "visitor": visitors, "order": orders}
-    await _stage(store, run, {**staged, "decision": decisions, "proof": proofs})
+    told = {"decision": decisions, "proof": proofs, "subject": set(subjects)}
+    await _stage(store, run, {**staged, **told})
     await _count(store, run, rejected, erasures)
     if blank is not None:
         await _blank(store, log_id, run, rejected, blank)
@@ -110,41 +125,6 @@ async def _take_out(
     reach("inside the erasure of events")
     await _delete(store, "events", f"identity IN {_of(run, 'event')}")
     await store.command(f"ALTER TABLE erasing DELETE WHERE run = '{run}'")
-
-
-async def doomed_of(store: Store, subjects: Mapping[bytes, int]) -> Doomed:
-    """Look up which events carry these identifiers and are not later than their marks."""
-    rows = await store.select_after_write(
-        f"SELECT identity, toUnixTimestamp64Milli(occurred_at), [{', '.join(KEYS)}],"
-        " [anonymous_id, user_id, crm_id, email_sha256, phone_sha256]"
-        f" FROM events WHERE {carries(subjects)} SETTINGS {QUIET}"
-    )
-    doomed = Doomed(set(), set(), set())
-    for identity, at_ms, digests, sent in rows:
-        keys = [bytes(digest) for digest in digests]
-        if at_ms > max(subjects.get(one, -1) for one in keys):
-            continue
-        doomed.identities.add(bytes(identity))
-        doomed.visitors.update(keys)
-        named = zip(keys, sent, strict=True)
-        doomed.identifiers.update(one for key, one in named if one is not None and key in subjects)
-    doomed.visitors.discard(NOBODY)
-    return doomed
-
-
-async def _unnamed(store: Store, subjects: Mapping[bytes, int]) -> Doomed:
-    """Look up what was done on devices of several persons in the turns of these, naming nobody."""
-    doomed = Doomed(set(), set(), set())
-    for until_ms in set(subjects.values()):  # nearly always of one erasure
-        those = [subject for subject, until in subjects.items() if until == until_ms]
-        rows = await store.select_after_write(
-            "SELECT identity, visitor_id FROM events"
-            f" WHERE toUnixTimestamp64Milli(occurred_at) <= {until_ms} AND {in_turns(those)}"
-            f" SETTINGS {QUIET}"
-        )
-        doomed.identities.update(bytes(row[0]) for row in rows)
-        doomed.visitors.update(bytes(row[1]) for row in rows)
-    return doomed
 
 
 async def _orders(
@@ -250,6 +230,8 @@ async def _take_facts(store: Store, run: str) -> None:
     for table in ("visitor_facts", "identity_evidence"):
         await _delete(store, table, f"identity IN {event}")
     await _delete(store, "lead_facts", _lead(run))
+    whose = _of(run, "subject")
+    await _delete(store, "identity_splits", f"key IN {whose} OR other_key IN {whose}")
 
 
 async def _derive_again(store: Store, run: str, visitors: set[bytes], orders: set[bytes]) -> None:

@@ -196,6 +196,8 @@ async def land(
 def _tell(batch: Batch, verdict: Verdict, keys: Touched, took_s: float, metrics: Metrics) -> None:
     for (fate, code), count in Counter(map(_FATE_AND_CODE, verdict.fates)).items():
         metrics.fates.labels(fate, code).inc(count)
+    for flag, count in Counter(flag for event in verdict.touched for flag in event.flags).items():
+        metrics.flags.labels(flag).inc(count)
     metrics.batch_records.observe(len(batch.records))
     metrics.batch_seconds.observe(took_s)
     metrics.derived.labels("visitor_days").inc(sum(map(len, keys.visitor_days.values())))

@@ -19,6 +19,7 @@ FROM (
         UNION ALL SELECT visitor_id, min(occurred_at) FROM order_facts GROUP BY visitor_id
         UNION ALL SELECT visitor_id, min(occurred_at) FROM lead_facts GROUP BY visitor_id
         UNION ALL SELECT key, min(occurred_at) FROM identity_evidence GROUP BY key
+        UNION ALL SELECT key, min(split_at) FROM identity_splits GROUP BY key
         UNION ALL SELECT subject, min(received_at) FROM consent_log GROUP BY subject
         UNION ALL SELECT subject, min(received_at) FROM consent_proofs GROUP BY subject
         UNION ALL SELECT visitor_id, toDateTime64(min(day), 3, 'UTC') FROM visitor_days

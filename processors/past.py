@@ -50,8 +50,9 @@ async def leave_orders(store: Store, one: Over) -> None:
     named = (
         f"SELECT o.order_key AS order_key, multiIf(p.person_key = {_NOBODY}, o.visitor_key,"
         " empty(p.slices), p.person_key, arrayLast(x -> x.1 <= o.at, p.slices).2) AS person"
-        " FROM (SELECT order_key, visitor_id AS visitor_key, ordered_at AS at FROM orders FINAL"
-        f" WHERE site = '{one.site}' AND isNotNull(ordered_at) AND visitor_id != {_NOBODY}) AS o"
+        " FROM (SELECT order_key, visitor_id AS visitor_key, assumeNotNull(ordered_at) AS at"
+        f" FROM orders FINAL WHERE site = '{one.site}' AND isNotNull(ordered_at)"
+        f" AND visitor_id != {_NOBODY}) AS o"
         " LEFT ANY JOIN person_rows AS p ON o.visitor_key = p.visitor_key"
     )
     due = f"SELECT order_key FROM order_facts WHERE {one.facts}"

@@ -22,6 +22,9 @@ Kind = Literal["anonymous_id", "user_id", "order", "crm_id", "email_sha256", "ph
 KEYS = ("visitor_id", "user_key", "crm_key", "email_key", "phone_key")
 """The columns of an event that name somebody by digest, the first a device if there is one."""
 
+SENT = ("anonymous_id", "user_id", "crm_id", "email_sha256", "phone_sha256")
+"""The columns that have the same as it was sent."""
+
 
 class Landed(NamedTuple):
     """An event that has landed, and where it stands on the log.

@@ -100,11 +100,18 @@ class Control:
         """Give some marks that were learnt after one of that number; 0 begins."""
         return self._marks.after(number, limit)
 
-    def erased_until(self, site: str, anonymous_id: str | None, user_id: str | None) -> int:
-        """Give up to when events of this device or this user are erased, `NEVER_MS` for never."""
+    def erased_until(
+        self,
+        site: str,
+        anonymous_id: str | None,
+        user_id: str | None,
+        further: Iterable[tuple[str, str | None]] = (),
+    ) -> int:
+        """Give up to when events of this device, this user or who else is named, each with its
+        kind, are erased, `NEVER_MS` for never."""
         if not self._marks.learnt:
             return NEVER_MS
-        named = (("anonymous_id", anonymous_id), ("user_id", user_id))
+        named = (("anonymous_id", anonymous_id), ("user_id", user_id), *further)
         return self.erased_of(
             identifier_id(site, kind, name) for kind, name in named if name is not None
         )

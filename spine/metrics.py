@@ -85,11 +85,7 @@ class Metrics:
         self.identities_asked = self._counter(
             "identities_asked", "Identities the store was asked for: known, or perhaps known."
         )
-        self.derived = self._counter(
-            "derived",
-            "Keys derived anew: visitor_days (session recomputes), orders, persons (merges).",
-            ["kind"],
-        )
+        self._count_derived()
         self.store_seconds = self._histogram(
             "store_seconds", "Time of a write to the store.", _LATENCY_S, ["table"]
         )
@@ -109,6 +105,16 @@ class Metrics:
             "fates", "Records judged; dedupe hits are those with fate duplicate.", ["fate", "code"]
         )
         self.bots = self._counter("bots", "Events landed as a bot's, by its user agent.", ["site"])
+        self.flags = self._counter(
+            "flags", "Marks on events that landed, such as `identifier_blocked`.", ["code"]
+        )
+
+    def _count_derived(self) -> None:
+        self.derived = self._counter(
+            "derived",
+            "Keys derived anew: visitor_days (session recomputes), orders, persons (merges).",
+            ["kind"],
+        )
 
     def _count_consent(self) -> None:
         self.consent_decisions = self._counted(

@@ -42,3 +42,12 @@ ALTER TABLE events ADD COLUMN IF NOT EXISTS phone_key FixedString(16);
 
 -- What is derived of an identifier names it by its digest only.
 ALTER TABLE persons DROP COLUMN IF EXISTS identifier;
+
+-- Evidence that somebody has told to be wrong: what names these two together does not count, whenever it
+-- lands, until it is undone. Once from either end.
+CREATE TABLE IF NOT EXISTS identity_splits (
+    key FixedString(16), other_key FixedString(16), site LowCardinality(String), why String,
+    split_at DateTime64(3, 'UTC'), is_undone UInt8, version UInt64
+) ENGINE = ReplacingMergeTree(version)
+ORDER BY (key, other_key)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1;

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Literal, NamedTuple
 
 from spine import digest
-from spine.event import Commerce, Event, Item, Page
+from spine.event import Commerce, Event, Identifiers, Item, Page
 from spine.log import Record
 from spine.record import EventRecord, Stamp, encode
 
@@ -48,6 +48,7 @@ class Happening(NamedTuple):
     late_ms: int = 0
     user_agent: str = ""
     referrer: str | None = None
+    named: tuple[tuple[str, str], ...] = ()
 
     @property
     def event_key(self) -> str:
@@ -83,6 +84,7 @@ def record(told: Happening) -> EventRecord:
         name=told.name,
         anonymous_id=told.anonymous_id,
         user_id=told.user_id,
+        identifiers=Identifiers(**dict(told.named)) if told.named else None,
         page=Page(told.page_url, told.referrer) if told.path is not None else None,
         commerce=_commerce(told.order),
     )

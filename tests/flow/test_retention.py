@@ -12,6 +12,7 @@ from processors.over import believed_today, over_on
 from processors.rebuild import rebuild
 from processors.retention import retain
 from processors.site_days import site_days
+from spine.digest import identifier_id
 from spine.errors import Unavailable
 from spine.log import Record
 from spine.record import encode
@@ -215,7 +216,9 @@ async def test_nothing_names_a_device_or_an_order_that_is_over_a_day_later(
             assert await store.select(f"SELECT count() FROM {view}") == [(left,)]
         await store.command("INSERT INTO tokens SELECT 0, max(token) + 100000000000 FROM tokens")
         await retained(store, site, TODAY + 1, keepings)
-        assert await store.select("SELECT identifier FROM persons") == [("d2",)]
+        there = {identifier_id(site, *one) for one in (("anonymous_id", "d2"), ("user_id", "u"))}
+        rows = await store.select("SELECT visitor_id FROM persons")
+        assert {bytes(key) for (key,) in rows} == there
         assert await store.select("SELECT transaction_id FROM orders") == [("t2",)]
         await proven(store)
 

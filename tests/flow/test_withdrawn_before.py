@@ -10,7 +10,8 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from collector.admit import Known, admit
+from collector.admit import admit
+from collector.known import Known
 from processors import logs
 from processors.audit import audit
 from processors.balance import balance

@@ -7,7 +7,8 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 
-from collector.admit import Known, admit
+from collector.admit import admit
+from collector.known import Known
 from collector.observe import Receipt
 from collector.source import Source, Sources
 from consent_rules.regions import Regimes

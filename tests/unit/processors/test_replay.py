@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.admit import Known, admit
+from collector.admit import admit
+from collector.known import Known
 from consent_rules.regime import Needs, Rule, Rules
 from consent_rules.regions import Regimes
 from consent_rules.rules import load
