@@ -12,6 +12,7 @@ import pytest
 
 from beleg.__main__ import cli
 from collector.decode import Claims, decode
+from collector.naming import Told
 from spine.codes import CODES
 from spine.column_dictionary import columns
 from spine.event import Commerce, ConsentClaim, Event, Identifiers, Item, Page
@@ -134,12 +135,16 @@ _NESTED = {
 }
 
 
+_SENT: dict[type, type[msgspec.Struct]] = {Identifiers: Told}
+"""What may be sent in place of what is kept."""
+
+
 def _fields(prefix: str, struct: type[msgspec.Struct]) -> Iterator[tuple[str, str]]:
     for field in msgspec.inspect.type_info(struct).fields:  # type: ignore[attr-defined]
         path, kind = prefix + field.name, _needed(field.type)
         if isinstance(kind, msgspec.inspect.StructType):
             if kind.cls in _NESTED:
-                yield from _fields(_NESTED[kind.cls], kind.cls)
+                yield from _fields(_NESTED[kind.cls], _SENT.get(kind.cls, kind.cls))
             else:  # somebody else's object, of which we read a part
                 yield path, "object"
             continue
