@@ -47,7 +47,7 @@ WHERE base != '' AND (o.currency = base OR (f.rate > 0 AND o.ordered_on - f.date
 -- decimals before it is added to others.
 CREATE OR REPLACE VIEW order_money AS
 SELECT
-    o.*, nullIf(toString(t.currency), '') AS converted_currency,
+    o.*, nullIf(CAST(t.currency, 'String'), '') AS converted_currency,
     o.currency = t.currency AS is_own, is_own OR r.from_rate > 0 AS is_rated,
     toDecimal256(if(is_own OR NOT is_rated, toDecimal64(1, 8), r.from_rate), 8) AS from_rate,
     toDecimal256(if(is_own OR NOT is_rated, toDecimal64(1, 8), r.to_rate), 8) AS to_rate,
