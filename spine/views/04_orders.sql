@@ -44,17 +44,16 @@ WHERE base != '' AND (o.currency = base OR (f.rate > 0 AND o.ordered_on - f.date
     AND (o.site_currency = base OR (u.rate > 0 AND o.ordered_on - u.date <= 7));
 
 -- An order is converted as a whole, refunds too, by the rates of its own day, each amount rounded to four
--- decimals before it is added to others.
+-- decimals before it is added to others. What is in the site's currency is not computed at all.
 CREATE OR REPLACE VIEW order_money AS
 SELECT
-    o.*, CAST(nullIf(t.currency, ''), 'Nullable(String)') AS converted_currency,
-    o.currency = t.currency AS is_own, is_own OR r.from_rate > 0 AS is_rated,
-    toDecimal256(if(is_own OR NOT is_rated, toDecimal64(1, 8), r.from_rate), 8) AS from_rate,
-    toDecimal256(if(is_own OR NOT is_rated, toDecimal64(1, 8), r.to_rate), 8) AS to_rate,
-    if(is_rated, toDecimal128(round(divideDecimal(
+    o.*, nullIf(CAST(t.currency, 'String'), '') AS converted_currency,
+    o.currency = t.currency AS is_own, toDecimal256(r.to_rate, 8) AS to_rate,
+    toDecimal256(if(r.from_rate > 0, r.from_rate, toDecimal64(1, 8)), 8) AS from_rate,
+    multiIf(is_own, toDecimal128(o.gross, 4), r.from_rate > 0, toDecimal128(round(divideDecimal(
         multiplyDecimal(toDecimal256(o.gross, 4), to_rate, 12), from_rate, 12
     ), 4), 4), NULL) AS gross_converted,
-    if(is_rated, toDecimal128(round(divideDecimal(
+    multiIf(is_own, toDecimal128(o.refunded, 4), r.from_rate > 0, toDecimal128(round(divideDecimal(
         multiplyDecimal(toDecimal256(o.refunded, 4), to_rate, 12), from_rate, 12
     ), 4), 4), NULL) AS refunded_converted
 FROM order_visits AS o

@@ -1,7 +1,8 @@
--- Visitors are counted by eight bytes of their digest.
+-- Visitors and persons are counted by eight bytes of their digest.
 -- Days are days in the site's time zone (UTC while the store does not know the site): of the
--- session's start, of the order. What has no session is unattributed: its touch is empty. What has
--- no currency of its own has the site's.
+-- session's start, of the order, of a refund where its column says so. What has no session is
+-- unattributed: its touch is empty. What has no currency of its own has the site's.
+-- An order is there at the moment it was made, and at each at which it became less.
 CREATE OR REPLACE VIEW v_kpi_daily AS
 SELECT
     a.date AS date, a.site AS site,
@@ -21,7 +22,20 @@ SELECT
     CAST(NULL, 'Nullable(Float64)') AS cpa, CAST(NULL, 'Nullable(Float64)') AS roas,
     CAST(NULL, 'Nullable(Float64)') AS cac, CAST(NULL, 'Nullable(Float64)') AS cpl,
     CAST(NULL, 'Nullable(Float64)') AS ctr, CAST(NULL, 'Nullable(Float64)') AS cpc,
-    if(sessions = 0, NULL, 1 - engaged_sessions / sessions) AS bounce_rate
+    if(sessions = 0, NULL, 1 - engaged_sessions / sessions) AS bounce_rate,
+    sum(a.n_persons) AS persons,
+    if(visitors = 0, NULL, orders / visitors) AS cvr_visitor,
+    if(persons = 0, NULL, orders / persons) AS cvr_person,
+    if(orders = 0, NULL, toFloat64(net) / orders) AS aov_net,
+    if(sessions = 0, NULL, engaged_sessions / sessions) AS engagement_rate,
+    if(leads = 0, NULL, orders / leads) AS lead_to_order,
+    sum(a.n_cancelled) AS cancelled_orders, net - verified_net AS unverified_net,
+    sum(a.sum_reversed) AS refunded_on_date,
+    sum(a.sum_gross_converted) AS gross_converted,
+    sum(a.sum_refunded_converted) AS refunded_converted,
+    gross_converted - refunded_converted AS net_converted,
+    any(nullIf(toString(t.currency), '')) AS converted_currency,
+    sum(a.n_unconverted) AS orders_unconverted
 FROM (
     SELECT
         *, CAST(
@@ -34,25 +48,47 @@ FROM (
                 AS date,
             s.site AS site, s.touch AS touch, CAST(NULL, 'Nullable(String)') AS own_currency,
             count() AS n_sessions, sum(s.engaged) AS n_engaged,
-            uniqExact(reinterpretAsUInt64(s.visitor_key)) AS n_visitors,
-            toUInt64(0) AS n_orders, toDecimal128(0, 4) AS sum_gross,
-            toDecimal128(0, 4) AS sum_refunded, toDecimal128(0, 4) AS sum_verified_net,
-            toUInt64(0) AS n_new, toUInt64(0) AS n_leads
+            uniqExact(s.visitor_word) AS n_visitors,
+            uniqExact(multiIf(
+                p.person_word = 0, s.visitor_word, empty(p.slices), p.person_word,
+                reinterpretAsUInt64(arrayLast(x -> x.1 <= s.started_at, p.slices).2)
+            )) AS n_persons,
+            toUInt64(0) AS n_orders, toUInt64(0) AS n_cancelled, toUInt64(0) AS n_unconverted,
+            toDecimal128(0, 4) AS sum_gross, toDecimal128(0, 4) AS sum_refunded,
+            toDecimal128(0, 4) AS sum_verified_net, toDecimal128(0, 4) AS sum_reversed,
+            toDecimal128(0, 4) AS sum_gross_converted,
+            toDecimal128(0, 4) AS sum_refunded_converted, toUInt64(0) AS n_new,
+            toUInt64(0) AS n_leads
         FROM (
             SELECT
-                *, cityHash64(site) + intDiv(toUnixTimestamp(started_at), 900) AS site_quarter
+                *, cityHash64(site) + intDiv(toUnixTimestamp(started_at), 900) AS site_quarter,
+                reinterpretAsUInt64(visitor_key) AS visitor_word
             FROM session_rows
         ) AS s
+        LEFT ANY JOIN (
+            SELECT
+                reinterpretAsUInt64(visitor_key) AS visitor_word,
+                reinterpretAsUInt64(person_key) AS person_word, slices
+            FROM person_rows
+        ) AS p ON s.visitor_word = p.visitor_word
         GROUP BY date, site, touch
         UNION ALL
         SELECT
             toDate(substring(
-                toString(assumeNotNull(o.ordered_at), if(t.timezone = '', 'UTC', t.timezone)), 1, 10
+                toString(moment.1, if(t.timezone = '', 'UTC', t.timezone)), 1, 10
             )) AS date, o.site, o.touch, o.currency,
-            0, 0, 0, count(), sum(ifNull(o.gross, 0)), sum(ifNull(o.refunded, 0)),
-            sumIf(ifNull(o.gross - o.refunded, 0), o.verified),
-            countIf(o.order_key IN new_customer_rows), 0
-        FROM order_visits AS o
+            0, 0, 0, 0, sum(moment.2), sumIf(moment.2, o.status = 'cancelled'),
+            sumIf(moment.2, o.gross_converted IS NULL), sumIf(ifNull(o.gross, 0), moment.2),
+            sumIf(ifNull(o.refunded, 0), moment.2),
+            sumIf(ifNull(o.gross - o.refunded, 0), moment.2 AND o.verified), sum(moment.3),
+            sumIf(ifNull(o.gross_converted, 0), moment.2),
+            sumIf(ifNull(o.refunded_converted, 0), moment.2),
+            sumIf(moment.2, o.order_key IN new_customer_rows), 0
+        FROM order_money AS o
+        ARRAY JOIN arrayConcat(
+            [(assumeNotNull(o.ordered_at), toUInt8(1), toDecimal128(0, 4))],
+            arrayMap(reversal -> (reversal.1, toUInt8(0), reversal.2), o.reversals)
+        ) AS moment
         LEFT ANY JOIN (SELECT site, timezone FROM sites FINAL) AS t ON o.site = t.site
         WHERE o.ordered_at IS NOT NULL
         GROUP BY date, o.site, o.touch, o.currency
@@ -61,7 +97,7 @@ FROM (
             toDate(substring(
                 toString(c.occurred_at, if(t.timezone = '', 'UTC', t.timezone)), 1, 10
             )) AS date, c.site, c.touch, nullIf(c.currency, ''),
-            0, 0, 0, 0, 0, 0, 0, 0, count()
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, count()
         FROM (SELECT * FROM lead_rows WHERE kind = 'lead') AS c
         LEFT ANY JOIN (SELECT site, timezone FROM sites FINAL) AS t ON c.site = t.site
         GROUP BY date, c.site, c.touch, c.currency

@@ -35,13 +35,18 @@ SELECT
     if(persons_before = 0 OR step_order = 1, NULL, persons / persons_before)
         AS person_share_of_previous,
     if(persons = 0 OR step_order = length(steps), NULL, 1 - persons_after / persons)
-        AS person_abandonment
+        AS person_abandonment,
+    if(sessions = 0 OR step_order = length(steps), NULL, 1 - last / sessions)
+        AS abandonment_to_last,
+    if(persons = 0 OR step_order = length(steps), NULL, 1 - persons_last / persons)
+        AS person_abandonment_to_last
 FROM (
     SELECT
         date, site, steps, step_order, n_sessions[step_order] AS sessions,
         n_sessions[step_order - 1] AS before, n_sessions[step_order + 1] AS after,
         n_persons[step_order] AS persons, n_persons[step_order - 1] AS persons_before,
-        n_persons[step_order + 1] AS persons_after
+        n_persons[step_order + 1] AS persons_after, n_sessions[-1] AS last,
+        n_persons[-1] AS persons_last
     FROM (
         SELECT
             r.date AS date, r.site AS site, any(r.steps) AS steps,

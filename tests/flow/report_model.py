@@ -5,7 +5,7 @@ Worked out from the whole set like `derive_model`, and as independent of the pro
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -21,6 +21,7 @@ from tests.flow.derive_model import (
 )
 from tests.flow.funnel_model import Step, funnel
 from tests.flow.happenings import Happening
+from tests.flow.kpi_model import Figures, Ground, Lead, days_of
 from tests.flow.order_model import OrderState, value_of
 from tests.flow.session_model import GA4, Rule
 from tests.flow.turns_model import Person, Turn, owner_at, owners_of
@@ -58,48 +59,12 @@ class Conversion(NamedTuple):
     last: Touch | None = None
 
 
-class Ground(NamedTuple):
-    """What a row of daily numbers is about."""
-
-    on: date
-    channel_group: str
-    source: str
-    medium: str
-    campaign: str
-    currency: str
-
-
-class Figures(NamedTuple):
-    sessions: int
-    engaged_sessions: int
-    visitors: int
-    orders: int
-    gross: Decimal
-    refunded: Decimal
-    net: Decimal
-    verified_net: Decimal
-    new_customers: int
-    leads: int
-    cvr: float | None
-    aov: float | None
-    bounce_rate: float | None
-
-
 class Report(NamedTuple):
     outcome: Outcome
     events: list[EventSeen]
     conversions: list[Conversion]
     days: Mapping[Ground, Figures]
     funnel: Mapping[tuple[date, str], Step]
-
-
-class _Day:
-    """The numbers of one ground, while they are collected."""
-
-    def __init__(self) -> None:
-        self.sessions: list[Session] = []
-        self.orders: list[OrderState] = []
-        self.leads = 0
 
 
 def report(on_the_log: Sequence[Happening], currency: str, zone: str, rule: Rule = GA4) -> Report:
@@ -113,7 +78,15 @@ def report(on_the_log: Sequence[Happening], currency: str, zone: str, rule: Rule
         rows,
         sorted(_events(happened, known, owners)),
         sorted(_touched([*map(_bought, filter(_is_bought, rows.orders)), *leads], rows.sessions)),
-        _days(rows, leads, currency, ZoneInfo(zone)),
+        days_of(
+            rows,
+            [
+                Lead(one.occurred_ms, one.visitor, one.session_started_ms, one.currency)
+                for one in leads
+            ],
+            currency,
+            ZoneInfo(zone),
+        ),
         funnel(happened, rows, ZoneInfo(zone)),
     )
 
@@ -217,60 +190,3 @@ def _touched(
         touches = list(dict(reversed(here)).values())[::-1]
         named = [touch for touch in touches if touch[0] != "Direct"] or touches
         yield told._replace(first=touches[0], last=named[-1]) if touches else told
-
-
-def _days(
-    rows: Outcome, leads: Iterable[Conversion], currency: str, zone: ZoneInfo
-) -> Mapping[Ground, Figures]:
-    begun = {(session.visitor, session.started_ms): session for session in rows.sessions}
-    days: dict[Ground, _Day] = defaultdict(_Day)
-
-    def ground(at_ms: int, session: Session | None, money: str) -> Ground:
-        seconds = at_ms // 1000  # a float of milliseconds could round into the next day
-        touch = ["(unattributed)"] * 4 if session is None else session[6:10]
-        return Ground._make([datetime.fromtimestamp(seconds, zone).date(), *touch, money])
-
-    for session in rows.sessions:
-        days[ground(session.started_ms, session, currency)].sessions.append(session)
-    for state in rows.orders:
-        if state.ordered_ms is not None:
-            at = begun.get((state.visitor or "", state.session_started_ms or 0))
-            days[ground(state.ordered_ms, at, state.currency)].orders.append(state)
-    for lead in leads:
-        at = begun.get((lead.visitor or "", lead.session_started_ms or 0))
-        days[ground(lead.occurred_ms, at, lead.currency or currency)].leads += 1
-    firsts = _first_orders(rows.orders)
-    return {about: _figures(day, firsts) for about, day in days.items()}
-
-
-def _first_orders(orders: Iterable[OrderState]) -> set[str]:
-    """Name each person's first order."""
-    firsts: dict[Person, tuple[int, str]] = {}
-    for state in orders:
-        if state.ordered_ms is not None and state.person is not None:
-            this = (state.ordered_ms, state.transaction_id)
-            firsts[state.person] = min(firsts.get(state.person, this), this)
-    return {transaction_id for _, transaction_id in firsts.values()}
-
-
-def _figures(day: _Day, firsts: set[str]) -> Figures:
-    sessions, orders = len(day.sessions), len(day.orders)
-    engaged = sum(session.engaged for session in day.sessions)
-    gross = sum((state.gross or Decimal(0) for state in day.orders), Decimal(0))
-    refunded = sum((state.refunded or Decimal(0) for state in day.orders), Decimal(0))
-    verified = (_bought(state).value for state in day.orders if state.verified)
-    return Figures(
-        sessions,
-        engaged,
-        len({session.visitor for session in day.sessions}),
-        orders,
-        gross,
-        refunded,
-        gross - refunded,
-        sum((value for value in verified if value is not None), Decimal(0)),
-        sum(state.transaction_id in firsts for state in day.orders),
-        day.leads,
-        orders / sessions if sessions else None,
-        float(gross) / orders if orders else None,
-        1 - engaged / sessions if sessions else None,
-    )

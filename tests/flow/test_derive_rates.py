@@ -88,6 +88,24 @@ async def test_a_site_may_have_another_currency_than_the_rates_are_measured_in(
     assert shown["eur"] == (Decimal("115.25"), Decimal(0), Decimal("115.25"), "SEK")
 
 
+async def test_only_converted_amounts_add_up_over_currencies(store: Store, site: str) -> None:
+    await enter_site(store, site)
+    await rates_of(store, (FRIDAY, "CHF", CHF))
+    told = [bought(site, "1", "EUR"), bought(site, "2", "CHF"), bought(site, "3", "XAF")]
+    await process(store, f"log-{site}", records(told))
+    rows = await store.select(
+        "SELECT currency, gross, net_converted, converted_currency, orders, orders_unconverted"
+        " FROM v_kpi_daily WHERE site = {site:String} ORDER BY currency",
+        {"site": site},
+    )
+    ten = Decimal(10)
+    assert rows == [
+        ("CHF", ten, times("10", Decimal(1), CHF), "EUR", 1, 0),
+        ("EUR", ten, ten, "EUR", 1, 0),
+        ("XAF", ten, Decimal(0), "EUR", 1, 1),
+    ]
+
+
 async def test_a_later_import_of_a_day_counts(store: Store, site: str) -> None:
     await enter_site(store, site)
     await process(store, f"log-{site}", records([bought(site, "t", "NOK")]))

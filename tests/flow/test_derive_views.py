@@ -27,13 +27,19 @@ CONTRACT = {
     "v_persons": "site identifier_type identifier person_id valid_from valid_to",
     "v_kpi_daily": "date site channel_group source medium campaign currency sessions"
     " engaged_sessions visitors orders gross refunded net verified_net new_customers leads cost"
-    " clicks impressions cvr aov cpa roas cac cpl ctr cpc bounce_rate",
+    " clicks impressions cvr aov cpa roas cac cpl ctr cpc bounce_rate persons cvr_visitor"
+    " cvr_person aov_net engagement_rate lead_to_order cancelled_orders unverified_net"
+    " refunded_on_date gross_converted refunded_converted net_converted converted_currency"
+    " orders_unconverted",
     "v_funnel_daily": "date site step step_order sessions share_of_previous abandonment persons"
-    " person_share_of_previous person_abandonment",
+    " person_share_of_previous person_abandonment abandonment_to_last"
+    " person_abandonment_to_last",
     "v_data_quality_daily": "date site events duplicates duplicate_conflicts late clamped"
     " currency_filled consent_unreadable orders unverified orders_disagreeing"
     " orders_in_two_currencies orders_over_refunded orders_negative orders_reversed_unverified"
     " orders_awaiting_purchase sessions unstitched bots late_share unverified_share stitched_share",
+    "v_coverage_daily": "date site events_decided events_consented events late sessions unstitched"
+    " orders unverified bots consent_rate late_share stitched_share unverified_share",
     "v_consent_daily": "date site accepted stripped dropped refused consent_rate",
 }
 

@@ -7,8 +7,9 @@ from typing import TypeVar
 from spine.store import Row, Store
 from tests.flow.derive_model import Outcome, Session
 from tests.flow.funnel_model import Step
+from tests.flow.kpi_model import Figures, Ground
 from tests.flow.order_model import OrderState, Source
-from tests.flow.report_model import Conversion, EventSeen, Figures, Ground, Report, Touch
+from tests.flow.report_model import Conversion, EventSeen, Report, Touch
 from tests.flow.turns_model import Person, Turn, Turns
 
 V = TypeVar("V")
