@@ -13,7 +13,8 @@ from typing import NamedTuple
 import structlog
 
 from processors import ledger
-from processors.erasing import Erased, Place, erase, found, purge
+from processors.erasing import Erased, Place, erase, found
+from processors.masking import purge
 from processors.person import linked
 from processors.receipt import LogKept, Work, receipt_of
 from processors.spills import spills_waiting

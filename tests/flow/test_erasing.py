@@ -11,8 +11,9 @@ from uuid import uuid4
 import pytest
 
 from processors.balance import balance
-from processors.erasing import Erased, Place, erase, found, purge
+from processors.erasing import Erased, Place, erase, found
 from processors.keys import KINDS, KeySet
+from processors.masking import purge
 from processors.person import find
 from processors.rebuild import rederive
 from processors.site_days import site_days
