@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from processors.judge import NOBODY
+from processors.masking import QUIET
 from processors.person import KEYS, SENT, carries, in_turns
 from spine.store import Store
-
-QUIET = "log_queries = 0"
 
 
 class Doomed(NamedTuple):

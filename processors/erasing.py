@@ -13,9 +13,10 @@ import secrets
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from processors.doomed import QUIET, Doomed, doomed_of, unnamed_of
+from processors.doomed import Doomed, doomed_of, unnamed_of
 from processors.keys import KINDS, KeySet
 from processors.marked import Erased
+from processors.masking import QUIET, delete
 from processors.rebuild import rederive
 from processors.remains import Position, keep_decisions, proofs_of, rejects_about
 from spine.erasure_key import ErasureKey
@@ -25,15 +26,8 @@ from spine.store import Store, packed
 Blank = Callable[[Sequence[int]], Awaitable[None]]
 """Overwrites these offsets of the embedded log; nothing there is of Kafka's."""
 
-
 _CHUNK = 2_000
 _DAYS, _ORDERS, _PERSONS = KINDS
-
-TABLES = (
-    "events", "visitor_facts", "lead_facts", "identity_evidence", "visitor_days", "orders",
-    "persons", "identity_splits", "consent_log", "consent_proofs", "rejects",
-)  # fmt: skip
-"""The tables that rows are taken out of."""
 
 LEAD_IDENTITY = (
     "toFixedString(concat(substring(event_key, 1, 15), char(CAST(channel, 'Int8'))), 16)"
@@ -116,14 +110,14 @@ async def _take_out(
     reach("inside the erasure of fates")
     await _rewrite_fates(store, run, rejected)
     if rejected:
-        await _delete(store, "rejects", f"(log_id, log_partition, log_offset) IN {_in(rejected)}")
+        await delete(store, "rejects", f"(log_id, log_partition, log_offset) IN {_in(rejected)}")
     await _take_facts(store, run)
     reach("inside the erasure of facts")
-    await _delete(store, "consent_log", f"identity IN {_of(run, 'decision')}")
-    await _delete(store, "consent_proofs", f"identity IN {_of(run, 'proof')}")
+    await delete(store, "consent_log", f"identity IN {_of(run, 'decision')}")
+    await delete(store, "consent_proofs", f"identity IN {_of(run, 'proof')}")
     await _derive_again(store, run, visitors, orders)
     reach("inside the erasure of events")
-    await _delete(store, "events", f"identity IN {_of(run, 'event')}")
+    await delete(store, "events", f"identity IN {_of(run, 'event')}")
     await store.command(f"ALTER TABLE erasing DELETE WHERE run = '{run}'")
 
 
@@ -228,10 +222,10 @@ async def _take_facts(store: Store, run: str) -> None:
         f" WHERE identity IN {event} SETTINGS mutations_sync = 2, {QUIET}"
     )
     for table in ("visitor_facts", "identity_evidence"):
-        await _delete(store, table, f"identity IN {event}")
-    await _delete(store, "lead_facts", _lead(run))
+        await delete(store, table, f"identity IN {event}")
+    await delete(store, "lead_facts", _lead(run))
     whose = _of(run, "subject")
-    await _delete(store, "identity_splits", f"key IN {whose} OR other_key IN {whose}")
+    await delete(store, "identity_splits", f"key IN {whose} OR other_key IN {whose}")
 
 
 async def _derive_again(store: Store, run: str, visitors: set[bytes], orders: set[bytes]) -> None:
@@ -243,18 +237,4 @@ async def _derive_again(store: Store, run: str, visitors: set[bytes], orders: se
         if keys:
             token = await rederive(store, KeySet(kind, frozenset(keys)))
             where = f"{kind.key} IN {_of(run, staged)} AND (version < {token} OR {gone})"
-            await _delete(store, kind.table, where)
-
-
-async def _delete(store: Store, table: str, where: str) -> None:
-    await store.command(f"DELETE FROM {table} WHERE {where} SETTINGS {QUIET}")
-
-
-async def purge(store: Store) -> None:
-    """Write the parts anew that rows were taken out of; the store removes the old ones itself.
-
-    Raises: Unavailable."""
-    for table in TABLES:
-        await store.command(
-            f"ALTER TABLE {table} APPLY DELETED MASK SETTINGS mutations_sync = 2, {QUIET}"
-        )
+            await delete(store, kind.table, where)

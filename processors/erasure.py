@@ -13,8 +13,9 @@ from typing import NamedTuple
 import structlog
 
 from processors import ledger
-from processors.erasing import Place, erase, purge
+from processors.erasing import Place, erase
 from processors.marked import Erased, found
+from processors.masking import purge
 from processors.person import linked
 from processors.receipt import LogKept, Work, receipt_of
 from processors.spills import spills_waiting

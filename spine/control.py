@@ -56,7 +56,8 @@ class Control:
         self._known = Withdrawals(kept)
         self._marks = Marks()
         for mark in self._known.marks():
-            self._learn(mark)
+            self._check_key(mark)
+            _ = self._marks.learn(mark)
         self._position, self._last, _ = self._known.reached
         self._is_ours = not self._position
         self._was_at_end = False
@@ -247,15 +248,18 @@ class Control:
     def _learn(self, told: Told) -> Told:
         if isinstance(told, Withdrawal):
             return self._known.learn(told)
+        self._check_key(told)
+        known = self._marks.learn(told)
+        self._known.keep(known)
+        return known
+
+    def _check_key(self, told: Mark) -> None:
         if self._key is None or self._key.name != told.key:  # or who was erased would come back
             raise Misconfigured(
                 "erasure.key_file",
                 f"people were erased under key {told.key}, and this process has"
                 f" {'another one' if self._key else 'none'}: give it the same key",
             )
-        known = self._marks.learn(told)
-        self._known.keep(known)
-        return known
 
     async def _tell(self) -> None:
         async with self._moved:

@@ -92,11 +92,19 @@ class Withdrawals:
                     (mark.control_key, encode_told(mark)),
                 )
 
-    def marks(self) -> list[Mark]:
-        """Give the marks that were kept."""
-        with self._asking:
-            rows = self._db.execute("SELECT value FROM marks").fetchall()
-        return [decode_mark(value) for (value,) in rows]
+    def marks(self) -> Iterator[Mark]:
+        """Give the marks that were kept, some at a time: there may be a million."""
+        after = b""
+        while True:
+            with self._asking:
+                rows = self._db.execute(
+                    "SELECT mark, value FROM marks WHERE mark > ? ORDER BY mark LIMIT ?",
+                    (after, _SLICE),
+                ).fetchall()
+            if not rows:
+                return
+            for after, value in rows:  # noqa: B007 - the last one is where the next begin
+                yield decode_mark(value)
 
     @contextlib.contextmanager
     def page(self) -> Iterator[None]:
