@@ -5,7 +5,7 @@ STAMP := $(VENV)/.installed
 # Tests start hundreds of processes: compiled once, whatever the environment says.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check lint types layers docs bench faults audit lock clean
+.PHONY: demo test check lint types layers docs bench truth faults audit lock clean
 
 demo: $(STAMP)            ## run Beleg on this machine with a demo shop
 	$(VENV)/bin/beleg run --demo
@@ -30,6 +30,9 @@ docs: $(STAMP)            ## write the parts of the documentation that are made 
 
 bench: $(STAMP)           ## measure against baselines in the same run
 	$(PY) -m bench
+
+truth: $(STAMP)           ## simulate a shop, and print each figure beside what is true
+	$(PY) -m tests.truth
 
 faults: $(STAMP)          ## kill processes at every line that writes
 	$(PY) -m tests.faults
