@@ -205,7 +205,11 @@ async def door(
     port = int(listener.address.rpartition(":")[2])
     timeout = aiohttp.ClientTimeout(total=20)
     try:
-        async with aiohttp.ClientSession(timeout=timeout, auto_decompress=False) as client:
+        async with aiohttp.ClientSession(
+            timeout=timeout,
+            auto_decompress=False,
+            skip_auto_headers=("User-Agent",),  # a program's would be a bot's
+        ) as client:
             yield Door(port, log, tallies, metrics, client, collector, sources, listener.close)
     finally:
         await listener.close()

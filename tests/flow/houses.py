@@ -25,6 +25,8 @@ from tests.nursery import Child, run
 
 BROWSER_KEY, SERVER_KEY = "bk_flow_12345678", "sk_flow_12345678"
 ORIGIN = "https://shop.example"
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"
+"""What a page is asked for with; the agents of programs are bots'."""
 SITE = f"""
 [sites.shop]
 currency = "EUR"

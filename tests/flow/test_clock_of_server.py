@@ -17,7 +17,7 @@ from tests.faults.oracle import settle
 from tests.flow.clock import Clock, library
 from tests.flow.derive_model import Outcome, outcome
 from tests.flow.happenings import Happening
-from tests.flow.houses import BROWSER_KEY, ORIGIN, House, house_of
+from tests.flow.houses import BROWSER, BROWSER_KEY, ORIGIN, House, house_of
 from tests.flow.views import found
 
 HOUR_S = 3_600
@@ -48,7 +48,7 @@ def event(number: int) -> dict[str, Any]:
 
 
 async def accepted(house: House, events: list[dict[str, Any]]) -> None:
-    headers = {"Authorization": f"Bearer {BROWSER_KEY}", "Origin": ORIGIN}
+    headers = {"Authorization": f"Bearer {BROWSER_KEY}", "Origin": ORIGIN, "User-Agent": BROWSER}
     async with (
         aiohttp.ClientSession(headers=headers) as session,
         session.post(f"{house.url}/v1/events", json={"events": events}) as answer,

@@ -43,7 +43,7 @@ async def test_a_month_is_read_with_its_coverage_by_the_question_of_the_page(
     rows = await store.select(asked.replace("2026-12-01", "2024-06-01"))
     consented, decided = 6, 11  # six kept whole, one stripped, four dropped
     assert rows == [
-        (DAY, 2, 2, 1.0, 8, 2, 1, consented / decided, 0.5, 1 / 6, 0.5, None)
+        (DAY, 2, 2, 1.0, 8, 2, 1, consented / decided, 0.5, 1 / 6, 0.5, 0)
     ]  # fmt: skip
     assert len(
         await store.select(

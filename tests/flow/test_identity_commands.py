@@ -4,7 +4,7 @@ import json
 import urllib.request
 from pathlib import Path
 
-from tests.flow.houses import BROWSER_KEY, ORIGIN, SERVER_KEY, House, embedded_house
+from tests.flow.houses import BROWSER, BROWSER_KEY, ORIGIN, SERVER_KEY, House, embedded_house
 
 CONSENT = {"purposes": {"analytics": True}}
 
@@ -20,7 +20,12 @@ def tell(house: House, key: str, number: int, **who: object) -> None:
     asking = urllib.request.Request(
         f"{house.url}/v1/events",
         json.dumps(event).encode(),
-        {"Authorization": f"Bearer {key}", "Content-Type": "text/plain", "Origin": ORIGIN},
+        {
+            "Authorization": f"Bearer {key}",
+            "Content-Type": "text/plain",
+            "Origin": ORIGIN,
+            "User-Agent": BROWSER,
+        },
     )
     with urllib.request.urlopen(asking, timeout=60) as answer:
         assert json.load(answer)["accepted"] == 1

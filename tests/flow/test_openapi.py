@@ -112,6 +112,7 @@ def test_every_path_is_described() -> None:
         "OPTIONS /v1/consent",
         "OPTIONS /v1/events",
         "POST /erasures",
+        "POST /identity/splits",
         "POST /v1/consent",
         "POST /v1/events",
     ]

@@ -102,7 +102,7 @@ def test_examples_fail_a_pipeline_when_rules_come_out_otherwise(tmp_path: Path) 
 def test_rules_are_printed_as_tables(tmp_path: Path) -> None:
     ended = beleg(tmp_path, "rules", "table")
     assert [line for line in ended.stdout.splitlines() if line.startswith("## ")] == [
-        "## eu", "## fr_exempt", "## us",
+        "## eu", "## fr_exempt", "## fr_cookieless", "## us",
     ]  # fmt: skip
     assert "| `opted_out` |" in ended.stdout
     assert beleg(tmp_path, "rules", "table", "us").stdout in ended.stdout

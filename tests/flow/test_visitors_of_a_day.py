@@ -12,7 +12,7 @@ import pytest
 
 from tests.faults.oracle import settle
 from tests.flow.clock import Clock, library
-from tests.flow.houses import BROWSER_KEY, ORIGIN, House, house_of
+from tests.flow.houses import BROWSER, BROWSER_KEY, ORIGIN, House, house_of
 
 EXTRA = """
 erasure.key = "a secret of more than thirty-two characters"
@@ -39,6 +39,7 @@ def tell(house: House, address: str, *events: dict[str, Any]) -> None:
         headers = {
             "Authorization": f"Bearer {BROWSER_KEY}",
             "Origin": ORIGIN,
+            "User-Agent": BROWSER,
             "X-Forwarded-For": address,
         }
         async with (
