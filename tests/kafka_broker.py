@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.standstill import stand_still
+
 KAFKA_VERSION = "4.3.1"
 
 _POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
@@ -226,8 +228,8 @@ class Broker:
         self._end(signal.SIGTERM)
 
     def pause(self) -> None:
-        """Let the broker hold its connections and answer nothing."""
-        self._running().send_signal(signal.SIGSTOP)
+        """Let the broker hold its connections and answer nothing, from now on."""
+        stand_still(self._running().pid)
 
     def resume(self) -> None:
         self._running().send_signal(signal.SIGCONT)
@@ -249,8 +251,7 @@ class Broker:
         return (self.directory / "broker.log").read_text(errors="replace")[-4000:]
 
     def _end(self, how: signal.Signals) -> None:
-        process = self._running()
-        process.send_signal(how)
+        (process := self._running()).send_signal(how)
         try:
             process.wait(timeout=30)
         except subprocess.TimeoutExpired:
@@ -259,8 +260,7 @@ class Broker:
         self._process = None
 
     def _running(self) -> subprocess.Popen[bytes]:
-        if self._process is None:
-            raise RuntimeError("the broker is not running")
+        assert self._process is not None, "the broker is not running"
         return self._process
 
     def _listens(self) -> bool:
@@ -271,8 +271,8 @@ class Broker:
         logging = f"-Dlog4j2.configurationFile={self.directory / 'log4j2.properties'}"
         # A test run that is killed takes its broker with it, where the system can do that.
         leash = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
-        machine = (*_ALWAYS, *self._machine)
-        return [*leash, "java", *machine, logging, "-cp", f"{self._jars}/*", *arguments]
+        options = (*_ALWAYS, *self._machine, logging, "-cp", f"{self._jars}/*")
+        return [*leash, "java", *options, *arguments]
 
 
 def fresh_cluster_id() -> str:
