@@ -25,7 +25,7 @@ def key_of(partition: int) -> bytes:
 async def opened(topic: KafkaTopic, pace: Pace = PACE) -> AsyncIterator[KafkaLog]:
     log = KafkaLog(topic, f"{topic.name}-readers", pace)
     try:
-        await log.open()
+        await until_open(log)  # a broker that the test before started again may not be ready yet
         yield log
     finally:
         await log.close()
