@@ -34,8 +34,6 @@ class Connection(Direct):
         "head_bytes",
         "head_since",
         "peer",
-        "rested_long",
-        "rests_since",
         "stuck_since",
     )
 
@@ -60,8 +58,6 @@ class Connection(Direct):
         self.head_bytes = 0
         self.head_since = 0.0
         self.peer = ""
-        self.rests_since = 0.0
-        self.rested_long = False
         self.stuck_since = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -95,7 +91,6 @@ class Connection(Direct):
 
     def enter(self, requests: int) -> None:
         """Count requests that will be answered by the application, from now on."""
-        self.rested_long = False
         self.entered += requests
         self._server.pressure.requests += requests
 
@@ -117,18 +112,17 @@ class Connection(Direct):
         transport = self.transport
         if transport is None or self.writing_paused:  # on top of answers that nobody reads
             return False
-        answer = self._server.words.turned_away(message, last, self.rested_long)
+        answer = self._server.words.turned_away(message, last)
         if answer is None:
             return False
         self.head_since = 0
-        self.rested_long = False
         self._request_count += 1
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         transport.write(answer)
         if last:
             transport.close()
         else:
-            self._server.turned_away(self, transport)
+            self._server.turned_away(transport)
         return True
 
     def take(self, message: RawRequestMessage, payload: StreamReader) -> bool:
@@ -205,7 +199,7 @@ class _Entrance:
         connection = self._connection
         if self._kept is not None:  # more came behind it
             self._take_kept()
-        if self._sheds and self._is_turned_away_unparsed(data):
+        if self._server.pressure.tight and self._is_turned_away_unparsed(data):
             return (), False, b""
         try:
             found: tuple[Sequence[Any], bool, bytes] = self._parser.feed_data(data)
@@ -221,10 +215,6 @@ class _Entrance:
             return (), False, b""
         connection.enter(len(found[0]))
         return found
-
-    @property
-    def _sheds(self) -> bool:
-        return self._server.pressure.tight or self._connection.rested_long
 
     def _is_taken(self, message: RawRequestMessage, payload: Any) -> bool:
         connection = self._connection
@@ -248,9 +238,9 @@ class _Entrance:
     def _is_answered(self, message: RawRequestMessage, payload: Any) -> bool:
         """Turn a request away, or have it answered directly; of an idle connection."""
         connection = self._connection
-        answered = (self._sheds and self._is_turned_away(message, payload)) or connection.take(
-            message, payload
-        )
+        answered = (
+            self._server.pressure.tight and self._is_turned_away(message, payload)
+        ) or connection.take(message, payload)
         if answered:
             self.message_consumed()
         return answered

@@ -11,8 +11,6 @@ and its connection, in one place that every request passes:
 4. While requests are turned away, those that are whole are answered before aiohttp makes a task,
    a request and an answer of its own of them, and plain ones before it parses them: turning away
    must be cheaper than taking. After so many in a moment, connections are not read until the next.
-5. What came on a connection that rested longer than anybody may wait is turned away, however much
-   room there is by then: it was just told to come again later, and has waited already.
 """
 
 import asyncio
@@ -49,12 +47,11 @@ class Words(NamedTuple):
 
     Shape: `unreadable` makes the answer to bytes that are no request, from a code; `turned_away`
     gives the whole answer to a request that is not let in, and nothing when it is; a plain one has
-    no message, and the flags say whether it is the last of its connection, and whether that rested
-    for long. Of those that are
+    no message, and the flag says whether it is the last of its connection. Of those that are
     `direct` and whole, `take` is handed head and body, and who is to be told the answer."""
 
     unreadable: Callable[[str], web.Response]
-    turned_away: Callable[[RawRequestMessage | None, bool, bool], bytes | None]
+    turned_away: Callable[[RawRequestMessage | None, bool], bytes | None]
     is_direct: Callable[[RawRequestMessage], bool]
     take: Callable[[Head, bytes, Callable[[Answer], None]], None]
 
@@ -73,7 +70,7 @@ class Server(web.Server):
         self._closed = metrics.connections_closed
         metrics.connections.set_function(lambda: len(self.sockets))
         metrics.in_flight_requests.set_function(lambda: pressure.requests)
-        self._resting: deque[tuple[Connection, asyncio.Transport]] = deque()
+        self._resting: deque[asyncio.Transport] = deque()
         self._shed = 0
         self._busy = Busy()
         self._ticks = 0
@@ -83,13 +80,12 @@ class Server(web.Server):
         """Make a connection."""
         return Connection(self, self._loop)
 
-    def turned_away(self, connection: Connection, socket: asyncio.Transport) -> None:
+    def turned_away(self, socket: asyncio.Transport) -> None:
         """Read no more from a connection for a moment, or some, once enough were turned away."""
         self._shed += 1
         if self._shed > _SHED_A_MOMENT:
             socket.pause_reading()
-            connection.rests_since = self._loop.time()
-            self._resting.append((connection, socket))
+            self._resting.append(socket)
 
     def count_closed(self, why: str) -> None:
         """Count a connection that is closed against its sender's wish."""
@@ -98,10 +94,8 @@ class Server(web.Server):
     def _tick(self) -> None:
         self.pressure.moment(*self._busy.since())
         self._shed = 0
-        rested_before = self._loop.time() - self.pressure.bounds.wait_s
         for _ in range(min(_SHED_A_MOMENT, len(self._resting))):
-            connection, socket = self._resting.popleft()
-            connection.rested_long = connection.rests_since < rested_before
+            socket = self._resting.popleft()
             if not socket.is_closing():
                 socket.resume_reading()
         self._ticking = self._loop.call_later(MOMENT_S, self._tick)

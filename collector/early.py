@@ -53,15 +53,12 @@ class Early:
             self._shed[why, again].inc()
         return why
 
-    def turned_away(
-        self, message: RawRequestMessage | None, last: bool, rested: bool
-    ) -> bytes | None:
+    def turned_away(self, message: RawRequestMessage | None, last: bool) -> bytes | None:
         """Give the whole answer to a request that is turned away, for the cheap cases: events that
         will be sent again. Beacons are for the application, as they are mostly let in.
 
-        Shape: there is no message where the request is plain (`collector.glance`); `rested` when
-        its connection was not read for longer than a request may wait."""
-        why = self._pressure.why_not(comes_again=True) or ("wait" if rested else None)
+        Shape: there is no message where the request is plain (`collector.glance`)."""
+        why = self._pressure.why_not(comes_again=True)
         if why is None:
             return None
         origin = None

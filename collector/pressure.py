@@ -67,7 +67,7 @@ class Pressure:
     """What is under way in one collector: whoever takes something adds it, and takes it off."""
 
     def __init__(self, bounds: Bounds, clock: Callable[[], float] = time.monotonic) -> None:
-        self.bounds = bounds
+        self._bounds = bounds
         self._clock = clock
         self.bytes = 0
         self.requests = 0
@@ -84,7 +84,7 @@ class Pressure:
         """Say why a request is turned away now; one that is let in is counted by its caller."""
         if not self.tight:  # as nearly always
             return None
-        why = why_not(self.bytes, self.requests, self.room, self.bounds, comes_again=comes_again)
+        why = why_not(self.bytes, self.requests, self.room, self._bounds, comes_again=comes_again)
         if why is not None:
             self._note()
         return why
@@ -107,7 +107,7 @@ class Pressure:
         self._appended_per_s += _SMOOTH * (self._appended / seconds - self._appended_per_s)
         self._appended = 0
         log_s = min(self._shortest_s, self._shortest_before_s, _MOST_LOG_S)
-        self.room = adapted(self.room, self._full, self._appended_per_s, log_s, self.bounds)
+        self.room = adapted(self.room, self._full, self._appended_per_s, log_s, self._bounds)
         self._tight_requests = int(_RETRYING_SHARE * self.room)
         if self._clock() - self._shortest_since > _REMEMBERED_S:
             self._shortest_before_s, self._shortest_s = self._shortest_s, _NEVER

@@ -30,12 +30,6 @@ async def held(front: Door, requests: int) -> list[Wire]:
     return wires
 
 
-async def asked(wire: Wire) -> int:
-    """Send one request; give the status of its answer."""
-    await wire.send(request())
-    return (await wire.reply()).status
-
-
 def is_turned_away(answer: Reply) -> bool:
     assert answer.headers["retry-after"] in {"1", "2", "3"}
     assert answer.headers["vary"] == "Origin"
@@ -70,27 +64,6 @@ async def test_bytes_on_their_way_are_bounded_too(tmp_path: Path) -> None:
         front.log.gate.set()
         assert (await asked).status == 202
         assert (await reply_to(front.port, request())).status == 202
-
-
-async def test_who_was_not_read_for_long_is_turned_away_though_there_is_room_again(
-    tmp_path: Path,
-) -> None:
-    async with door(tmp_path, max_in_flight_requests=16, max_wait_ms=1) as front:
-        held_up = await held(front, 14)
-        wires = [await connect(front.port) for _ in range(400)]
-        for wire in wires:
-            wire.write(request())  # in the sockets, before the collector has a turn to read
-        assert all([is_turned_away(await wire.reply()) for wire in wires])
-        front.log.gate.set()
-        for wire in held_up:
-            assert (await wire.reply()).status == 202
-        # All were turned away once; some rested, and do not get the room there is now.
-        again = [await asked(wire) for wire in wires]
-        rested = front.counted("shed_total", reason="wait", kind="retrying")
-        assert 0 < rested == again.count(503) <= 400 - 256
-        assert [await asked(wire) for wire in wires] == [202] * 400
-        for wire in (*held_up, *wires):
-            wire.close()
 
 
 async def test_a_page_can_read_that_it_is_turned_away_and_a_foreign_one_learns_nothing(
