@@ -10,9 +10,16 @@ from processors.component import components
 from processors.keys import KINDS, KeySet
 from processors.ledger import next_token
 from processors.rebuild import rederive
-from spine.store import Store
+from spine.store import Store, packed
 
 _PERSONS = KINDS[2]
+
+# What was told to count again counts as split until the persons of its ends have been derived
+# since: who was killed between the two does it again.
+_SPLIT = """(
+    SELECT key, other_key FROM identity_splits FINAL
+    WHERE NOT is_undone OR version > (SELECT max(version) FROM persons WHERE visitor_id IN {ends})
+)"""
 
 
 async def split(store: Store, site: str, ends: tuple[bytes, bytes], why: str) -> bool:
@@ -30,9 +37,7 @@ async def undo(store: Store, site: str, ends: tuple[bytes, bytes]) -> bool:
 async def _enter(
     store: Store, site: str, ends: tuple[bytes, bytes], why: str, *, undone: bool
 ) -> bool:
-    table = "(SELECT key, other_key FROM identity_splits FINAL WHERE NOT is_undone)"
-    if not undone:
-        table = "identity_evidence"
+    table = _SPLIT.format(ends=packed(ends)) if undone else "identity_evidence"
     one, other = (end.hex() for end in ends)
     if not await store.select_after_write(
         f"SELECT 1 FROM {table} WHERE key = unhex('{one}') AND other_key = unhex('{other}') LIMIT 1"
