@@ -182,15 +182,16 @@ async def land(
 ) -> None:
     """Insert what a batch brought. Raises: Unavailable; landing the same batch again is safe."""
     landing = await asyncio.to_thread(tables, log_id, verdict, sites)
-    _, events = landing[0]
-    told = zip(events["site"], events["bot"], strict=True)
-    for site, count in Counter(site for site, bot in told if bot).items():
-        metrics.bots.labels(site).inc(count)
     for table, columns in landing:
         reach(f"before {table}")
         with metrics.store_seconds.labels(table).time():
             await store.insert(table, columns)
     reach("after the landing")
+    # When all is there: while the store is away a batch is landed again and again.
+    _, events = landing[0]
+    told = zip(events["site"], events["bot"], strict=True)
+    for site, count in Counter(site for site, bot in told if bot).items():
+        metrics.bots.labels(site).inc(count)
 
 
 def _tell(batch: Batch, verdict: Verdict, keys: Touched, took_s: float, metrics: Metrics) -> None:
