@@ -119,7 +119,7 @@ class Collector:
         except Exception as bug:  # noqa: BLE001 - the edge: answer, count, serve the next
             tell(self._intake.failed(caller, bug))
         else:
-            self._intake.take(caller, content, tell)
+            self._intake.take(caller, head, content, tell)
 
     async def post_events(self, request: web.Request) -> web.StreamResponse:
         """Take one event or a batch; answer when everything accepted is durable."""
@@ -129,7 +129,7 @@ class Collector:
         sent = await self._body(request, caller)
         if isinstance(sent, Answer):
             return Response(sent)
-        return Response(await _told(partial(self._intake.take, caller, sent)))
+        return Response(await _told(partial(self._intake.take, caller, head_of(request), sent)))
 
     async def get_pixel(self, request: web.Request) -> web.StreamResponse:
         """Take one event from the address; the answer is the image, whatever became of it."""
@@ -137,7 +137,7 @@ class Collector:
         if isinstance(caller, Answer):
             answer = caller
         else:
-            answer = await _told(partial(self._intake.take_pixel, caller))
+            answer = await _told(partial(self._intake.take_pixel, caller, head_of(request)))
         answer.instead(PIXEL, IMAGE)
         return Response(answer)
 
@@ -149,7 +149,7 @@ class Collector:
         sent = await self._body(request, caller)
         if isinstance(sent, Answer):
             return Response(sent)
-        return Response(await self._intake.decide(caller, sent))
+        return Response(await self._intake.decide(caller, head_of(request), sent))
 
     def _let_in(self, request: web.Request, route: Route) -> Caller | Answer:
         return self._intake.let_in(head_of(request), route, whole=request.content.is_eof())

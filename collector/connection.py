@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from aiohttp import web
+from aiohttp import HttpVersion, web
 from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.streams import StreamReader
@@ -135,16 +135,17 @@ class Connection(Direct):
         self.enter(1)
         self.begin()
         head = Head(message.headers, message.url, self.peer)
-        words.take(head, payload.read_nowait(), partial(self.answer, message))
+        tell = partial(self.answer, message.version, message.should_close)
+        words.take(head, payload.read_nowait(), tell)
         return True
 
-    def answer(self, message: RawRequestMessage, answer: Answer) -> None:
+    def answer(self, version: HttpVersion, closes: bool, answer: Answer) -> None:
         """Give the answer to a request that was taken."""
         if self.is_over:
             return
         self.leave(1)
-        last = answer.closes or message.should_close or self.ends(0) or self.is_closing
-        self.end(answer.written(message.version, last=last), last=last)
+        last = answer.closes or closes or self.ends(0) or self.is_closing
+        self.end(answer.written(version, last=last), last=last)
 
     async def start(self) -> None:
         """Answer what is not answered directly, until the connection ends."""

@@ -1,10 +1,9 @@
 """What a collector counts: every event, every decision."""
 
 from collections import Counter
+from datetime import datetime
 
 from collector.admission import Admission
-from collector.decode import Claims
-from collector.observe import Receipt
 from collector.source import Source
 from collector.tally import Tallies
 from collector.times import day_of
@@ -13,13 +12,15 @@ from spine.metrics import Metrics
 
 def count(
     source: Source,
-    receipt: Receipt,
-    claims: Claims,
+    received_ms: int,
+    sent_at: datetime | None,
     admission: Admission,
     tallies: Tallies,
     metrics: Metrics,
 ) -> None:
-    """Count how the events of a request fared."""
+    """Count how the events of a request fared.
+
+    Units: as in a receipt and in claims."""
     site, outcomes = source.site, admission.outcomes
     # Most events of a request fare alike.
     alike = Counter(outcomes) if len(outcomes) > 1 else dict.fromkeys(outcomes, 1)
@@ -28,7 +29,7 @@ def count(
         if outcome.rule:
             metrics.consent_decisions.by[site, outcome.rule, outcome.kept] += events
     if len(admission.admitted) != len(outcomes):
-        tallies.count(site, day_of(receipt.received_ms, source), alike)
-    if claims.sent_at is not None:
-        skew_s = receipt.received_ms / 1000 - claims.sent_at.timestamp()
+        tallies.count(site, day_of(received_ms, source), alike)
+    if sent_at is not None:
+        skew_s = received_ms / 1000 - sent_at.timestamp()
         metrics.clock_skew_seconds.observe(skew_s)

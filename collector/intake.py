@@ -13,6 +13,7 @@ import math
 import time
 import traceback
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from ipaddress import ip_network
 from typing import Literal, NamedTuple
@@ -32,7 +33,6 @@ from collector.decode import Claims, Unreadable, decode
 from collector.early import Early, retry_after
 from collector.head import Head
 from collector.known import Known
-from collector.observe import Receipt
 from collector.pixel import claims_of
 from collector.pressure import Bounds, Pressure
 from collector.quota import Strangers
@@ -58,18 +58,20 @@ class Caller(NamedTuple):
 
     Shape: `headers` are what every answer says: who may read it."""
 
-    head: Head
     source: Source
     headers: Headers
     route: Route
 
 
 class _Waiting(NamedTuple):
-    """A request whose events wait for the log. Units: `put_at` is of `time.perf_counter`."""
+    """A request whose events wait for the log, without what its answer does not need: hundreds
+    wait, and what they hold cannot be used anew while it is still in the caches.
+
+    Units: `put_at` is of `time.perf_counter`."""
 
     caller: Caller
-    receipt: Receipt
-    claims: Claims
+    received_ms: int
+    sent_at: datetime | None
     admission: Admission
     put_at: float
     tell: Tell
@@ -127,7 +129,7 @@ class Intake:
         if headers is None:
             why = "this origin is not in sites.*.origins"
             return self.counted(route, refusal("origin_not_allowed", why, (("Vary", "Origin"),)))
-        caller = Caller(head, source, headers, route)
+        caller = Caller(source, headers, route)
         if self.pressure.tight or source.quota:
             answer = self._not_now(head, source)
             if answer is not None:
@@ -136,37 +138,37 @@ class Intake:
                 return self._final(caller, answer)
         return caller
 
-    def take(self, caller: Caller, sent: bytes | Unreadable, tell: Tell) -> None:
+    def take(self, caller: Caller, head: Head, sent: bytes | Unreadable, tell: Tell) -> None:
         """Take one event or a batch; tell the answer when everything accepted is durable."""
         try:
             claims = decode(sent, self._settings.max_events) if isinstance(sent, bytes) else sent
             if isinstance(claims, Unreadable):
                 answer: Answer | None = refusal(claims.code, claims.detail)
             else:
-                answer = self._put(caller, claims, tell)
+                answer = self._put(caller, head, claims, tell)
         except Exception as trouble:  # noqa: BLE001 - the edge: answer, count, serve the next
             answer = self._troubled(trouble)
         if answer is not None:
             tell(self._final(caller, answer))
 
-    def take_pixel(self, caller: Caller, tell: Tell) -> None:
+    def take_pixel(self, caller: Caller, head: Head, tell: Tell) -> None:
         """Take one event from the address; tell the answer when it is durable."""
         try:
             if caller.source.channel == "browser":
-                url = caller.head.url
+                url = head.url
                 claims = claims_of(url.raw_query_string, url.query.items())
-                answer = self._put(caller, claims, tell)
+                answer = self._put(caller, head, claims, tell)
             else:  # a secret has no business in an image of a page
-                answer = self._unknown(caller.head)
+                answer = self._unknown(head)
         except Exception as trouble:  # noqa: BLE001 - the edge: answer, count, serve the next
             answer = self._troubled(trouble)
         if answer is not None:
             tell(self._final(caller, answer))
 
-    async def decide(self, caller: Caller, sent: bytes | Unreadable) -> Answer:
+    async def decide(self, caller: Caller, head: Head, sent: bytes | Unreadable) -> Answer:
         """Take a consent decision; answer when it is durable and in force here."""
         try:
-            answer = await self._decided(caller, sent)
+            answer = await self._decided(caller.source, head, sent)
         except Exception as trouble:  # noqa: BLE001 - the edge: answer, count, serve the next
             answer = self._troubled(trouble)
         return self._final(caller, answer)
@@ -175,25 +177,24 @@ class Intake:
         """Answer a request whose body could not be read, by our fault."""
         return self._final(caller, self._troubled(bug))
 
-    async def _decided(self, caller: Caller, sent: bytes | Unreadable) -> Answer:
+    async def _decided(self, source: Source, head: Head, sent: bytes | Unreadable) -> Answer:
         if isinstance(sent, Unreadable):
             return refusal(sent.code, sent.detail)
         decision = decode_decision(sent)
         if isinstance(decision, Refused):
             why = f"{decision.code}: {decision.detail} - at {decision.path}"
             return refusal("bad_decision", why)
-        source = caller.source
         if source.quota:
             source.quota.take(1)
-        receipt = receipt_of(caller.head, self._trusted, self._now_ms())
+        receipt = receipt_of(head, self._trusted, self._now_ms())
         await self._decisions.take(decision, receipt, source)
         self._metrics.decisions.labels(source.site, decision.action).inc()
         reach("before the answer to a decision")
         return Answer(202, b'{"accepted":1}', JSON)
 
-    def _put(self, caller: Caller, claims: Claims, tell: Tell) -> Answer | None:
+    def _put(self, caller: Caller, head: Head, claims: Claims, tell: Tell) -> Answer | None:
         """Admit, and put on the log; give the answer, or nothing while it waits for the log."""
-        head, source = caller.head, caller.source
+        source = caller.source
         country = self._settings.country_header, self.countries
         receipt = receipt_of(head, self._trusted, self._now_ms(), *country)
         carried = carried_of(head)
@@ -207,7 +208,8 @@ class Intake:
             salt = self._salts.of(source.site, day_of(receipt.received_ms, source))
         known = Known(control.of, control.erased_until, salt)
         admission = admit(claims, receipt, source, carried, known)
-        waiting = _Waiting(caller, receipt, claims, admission, time.perf_counter(), tell)
+        put_at, received_ms = time.perf_counter(), receipt.received_ms
+        waiting = _Waiting(caller, received_ms, claims.sent_at, admission, put_at, tell)
         if not admission.admitted:
             return self._fared(waiting)
         self.pressure.bytes += admission.size_bytes
@@ -234,8 +236,8 @@ class Intake:
         waiting.tell(self._final(waiting.caller, answer))
 
     def _fared(self, waiting: _Waiting) -> Answer:
-        caller, receipt, claims, admission, *_ = waiting
-        count(caller.source, receipt, claims, admission, self._tallies, self._metrics)
+        caller, received_ms, sent_at, admission, *_ = waiting
+        count(caller.source, received_ms, sent_at, admission, self._tallies, self._metrics)
         reach("before the answer")
         if caller.route == "pixel":
             return Answer(200, b"")
