@@ -106,16 +106,16 @@ class Collector:
     async def preflight(self, request: web.Request) -> web.StreamResponse:
         """Answer a browser that asks before it posts: yes to the origins of the sites."""
         self._metrics.requests.by["preflight", "204"] += 1
-        return web.Response(status=204, headers=asked_before(head_of(request), self._sources))
+        return web.Response(status=204, headers=asked_before(_head_of(request), self._sources))
 
-    def take_whole(self, head: Head, sent: bytes, tell: Tell) -> None:
+    def take_whole(self, head: Head, peer: str, sent: bytes, tell: Tell) -> None:
         """Take one event or a batch that came in one piece with its head."""
-        caller = self._intake.let_in(head, "events", whole=True)
+        caller = self._intake.let_in(head, peer, "events", whole=True)
         if isinstance(caller, Answer):
             tell(caller)
             return
         try:
-            content = body.whole(head, sent, self._settings.max_body_bytes)
+            content = body.whole(head.encoding, sent, self._settings.max_body_bytes)
         except Exception as bug:  # noqa: BLE001 - the edge: answer, count, serve the next
             tell(self._intake.failed(caller, bug))
         else:
@@ -123,36 +123,40 @@ class Collector:
 
     async def post_events(self, request: web.Request) -> web.StreamResponse:
         """Take one event or a batch; answer when everything accepted is durable."""
-        caller = self._let_in(request, "events")
+        head = _head_of(request)
+        caller = self._let_in(request, head, "events")
         if isinstance(caller, Answer):
             return Response(caller)
         sent = await self._body(request, caller)
         if isinstance(sent, Answer):
             return Response(sent)
-        return Response(await _told(partial(self._intake.take, caller, head_of(request), sent)))
+        return Response(await _told(partial(self._intake.take, caller, head, sent)))
 
     async def get_pixel(self, request: web.Request) -> web.StreamResponse:
         """Take one event from the address; the answer is the image, whatever became of it."""
-        caller = self._let_in(request, "pixel")
+        head = _head_of(request)
+        caller = self._let_in(request, head, "pixel")
         if isinstance(caller, Answer):
             answer = caller
         else:
-            answer = await _told(partial(self._intake.take_pixel, caller, head_of(request)))
+            answer = await _told(partial(self._intake.take_pixel, caller, head))
         answer.instead(PIXEL, IMAGE)
         return Response(answer)
 
     async def post_consent(self, request: web.Request) -> web.StreamResponse:
         """Take a consent decision; answer when it is durable and in force here."""
-        caller = self._let_in(request, "consent")
+        head = _head_of(request)
+        caller = self._let_in(request, head, "consent")
         if isinstance(caller, Answer):
             return Response(caller)
         sent = await self._body(request, caller)
         if isinstance(sent, Answer):
             return Response(sent)
-        return Response(await self._intake.decide(caller, head_of(request), sent))
+        return Response(await self._intake.decide(caller, head, sent))
 
-    def _let_in(self, request: web.Request, route: Route) -> Caller | Answer:
-        return self._intake.let_in(head_of(request), route, whole=request.content.is_eof())
+    def _let_in(self, request: web.Request, head: Head, route: Route) -> Caller | Answer:
+        whole = request.content.is_eof()
+        return self._intake.let_in(head, request.remote or "", route, whole=whole)
 
     async def _body(self, request: web.Request, caller: Caller) -> bytes | Unreadable | Answer:
         settings, pressure = self._settings, self._intake.pressure
@@ -168,6 +172,10 @@ def _is_direct(message: RawRequestMessage) -> bool:
     if message.method != "POST" or message.chunked or message.upgrade:
         return False
     return message.path == _EVENTS or message.path.startswith(f"{_EVENTS}?")
+
+
+def _head_of(request: web.Request) -> Head:
+    return head_of(request.headers, request.rel_url)
 
 
 async def _told(take: Callable[[Tell], None]) -> Answer:

@@ -7,7 +7,6 @@ from aiohttp.hdrs import CONTENT_ENCODING, CONTENT_TYPE
 from multidict import CIMultiDictProxy
 
 from collector.decode import Unreadable
-from collector.head import Head
 from collector.pressure import Pressure
 from collector.unpack import knows, unpacked
 
@@ -15,9 +14,8 @@ _ACCEPTED_TYPES = ("application/json", "text/plain")
 _IDENTITY = "identity"
 
 
-def whole(head: Head, body: bytes, max_bytes: int) -> bytes | Unreadable:
+def whole(encoding: str | Unreadable, body: bytes, max_bytes: int) -> bytes | Unreadable:
     """Give a body that came with its head, unpacked, within the same limits as `read`."""
-    encoding = _encoding(head.headers)
     return _unpacked(body, encoding, max_bytes) if isinstance(encoding, str) else encoding
 
 
@@ -27,14 +25,15 @@ async def read(
     """Give the body, unpacked, of at most `max_bytes` both as sent and as unpacked.
 
     Shape: what is arriving counts as pressure; what is given is for the caller to count."""
-    encoding = _encoding(request.headers)  # first: what cannot be read need not come
+    encoding = encoding_of(request.headers)  # first: what cannot be read need not come
     if isinstance(encoding, Unreadable):
         return encoding
     body = await _read(request, max_bytes, timeout_s, pressure)
     return _unpacked(body, encoding, max_bytes) if isinstance(body, bytes) else body
 
 
-def _encoding(headers: CIMultiDictProxy[str]) -> str | Unreadable:
+def encoding_of(headers: CIMultiDictProxy[str]) -> str | Unreadable:
+    """Give how the body of a request is encoded, or why it cannot be read."""
     sent_as = headers.get(CONTENT_TYPE)
     if sent_as and sent_as not in _ACCEPTED_TYPES and _bare(sent_as) not in _ACCEPTED_TYPES:
         return Unreadable("unsupported_type", "send application/json or text/plain")

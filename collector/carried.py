@@ -6,7 +6,9 @@ rules keep what proves a decision (`consent_rules.standing`).
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from collector.head import Head
+from multidict import CIMultiDictProxy
+from yarl import URL
+
 from consent_rules.standing import NOTHING, Carried, carrying
 
 _MOST_CHARACTERS = 4_096
@@ -20,12 +22,11 @@ _COOKIES = {
 }
 
 
-def carried_of(head: Head) -> Carried:
+def carried_of(headers: CIMultiDictProxy[str], url: URL) -> Carried:
     """Give what a request carries."""
-    headers = head.headers
     query: Iterable[tuple[str, str]] = ()
-    if "g" in head.url.raw_query_string:  # as all of the names have
-        query = head.url.query.items()
+    if "g" in url.raw_query_string:  # as all of the names have
+        query = url.query.items()
     return carried(headers.get("Sec-GPC", ""), headers.getall("Cookie", ()), query)
 
 

@@ -13,8 +13,7 @@ from aiohttp.streams import StreamReader
 
 from collector.answer import Answer
 from collector.direct import Direct
-from collector.glance import is_plain
-from collector.head import Head
+from collector.heads import Asked, asked_by
 
 if TYPE_CHECKING:  # it makes these connections
     from collector.connections import Server
@@ -22,6 +21,7 @@ if TYPE_CHECKING:  # it makes these connections
 _MOST_HEADERS = 100
 _HEAD_TOO_LARGE = 431
 _LINGER_S = 1.0
+_NOTHING_MORE: tuple[Sequence[Any], bool, bytes] = ((), False, b"")
 
 
 class Connection(Direct):
@@ -107,15 +107,25 @@ class Connection(Direct):
         if self.head_bytes > self._server.bounds.head_bytes:
             raise HttpProcessingError(code=_HEAD_TOO_LARGE, message="")
 
-    def turn_away(self, message: RawRequestMessage | None, *, last: bool) -> bool:
-        """Answer for the application, without asking it, unless the request is let in."""
-        transport = self.transport
-        if transport is None or self.writing_paused:  # on top of answers that nobody reads
-            return False
-        answer = self._server.words.turned_away(message, last)
-        if answer is None:
+    def answers(self, asked: Asked, sent: bytes | StreamReader) -> bool:
+        """Turn a request away, or have it answered directly, unless something of the connection is
+        odd: it is not idle, or there are answers that nobody reads."""
+        if not self.idle or self.writing_paused or self.transport is None:
             return False
         self.head_since = 0
+        if not (self._server.pressure.tight and self._turns_away(asked, self.transport)):
+            self.enter(1)
+            self.begin()
+            tell = partial(self.answer, asked.version, asked.closes)
+            body = sent if isinstance(sent, bytes) else sent.read_nowait()
+            self._server.words.take(asked.head, self.peer, body, tell)
+        return True
+
+    def _turns_away(self, asked: Asked, transport: asyncio.Transport) -> bool:
+        last = asked.closes or self.ends(1)
+        answer = self._server.words.turned_away(asked.head, last)
+        if answer is None:
+            return False
         self._request_count += 1
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         transport.write(answer)
@@ -123,20 +133,6 @@ class Connection(Direct):
             transport.close()
         else:
             self._server.turned_away(transport)
-        return True
-
-    def take(self, message: RawRequestMessage, payload: StreamReader) -> bool:
-        """Have a request answered directly, unless something about it or the connection is odd."""
-        words = self._server.words
-        if not (words.is_direct(message) and payload.is_eof() and self.idle):
-            return False
-        if self.writing_paused or self.transport is None:
-            return False
-        self.enter(1)
-        self.begin()
-        head = Head(message.headers, message.url, self.peer)
-        tell = partial(self.answer, message.version, message.should_close)
-        words.take(head, payload.read_nowait(), tell)
         return True
 
     def answer(self, version: HttpVersion, closes: bool, answer: Answer) -> None:
@@ -184,13 +180,14 @@ class Connection(Direct):
 class _Entrance:
     """aiohttp's parser of a connection, and a look at what comes out of it."""
 
-    __slots__ = ("_connection", "_kept", "_parser", "_server", "message_consumed")
+    __slots__ = ("_connection", "_heads", "_kept", "_parser", "_server", "message_consumed")
 
     def __init__(self, connection: Connection, parser: Any, server: "Server") -> None:
         self._connection = connection
         self._parser = parser
         self._server = server
-        self._kept: tuple[RawRequestMessage, Any] | None = None
+        self._heads = server.heads
+        self._kept: tuple[Asked, RawRequestMessage, StreamReader] | None = None
         self.message_consumed = parser.message_consumed
 
     def __getattr__(self, name: str) -> Any:
@@ -200,59 +197,56 @@ class _Entrance:
         connection = self._connection
         if self._kept is not None:  # more came behind it
             self._take_kept()
-        if self._server.pressure.tight and self._is_turned_away_unparsed(data):
-            return (), False, b""
-        try:
-            found: tuple[Sequence[Any], bool, bytes] = self._parser.feed_data(data)
-            if not found[0]:
-                if data and connection.idle:
-                    connection.wait_for_head(len(data))
-                return found
-        except HttpProcessingError:
-            connection.enter(1)  # to be answered that it cannot be read
-            raise
-        connection.head_since = connection.head_bytes = 0
-        if len(found[0]) == 1 and not found[1] and self._is_taken(*found[0][0]):
-            return (), False, b""
+        begins = connection.idle and not connection.head_bytes
+        if begins and (known := self._heads.find(data)) and connection.answers(*known):
+            return _NOTHING_MORE
+        found = self._parsed(data)
+        if len(found[0]) == 1 and not found[1] and self._is_direct(*found[0][0]):
+            message, payload = found[0][0]
+            asked = asked_by(message)
+            if begins:
+                self._heads.keep(data, asked)
+            if self._is_taken(asked, message, payload):
+                return _NOTHING_MORE
         connection.enter(len(found[0]))
         return found
 
-    def _is_taken(self, message: RawRequestMessage, payload: Any) -> bool:
+    def _parsed(self, data: bytes) -> tuple[Sequence[Any], bool, bytes]:
         connection = self._connection
-        if connection.idle:
-            return self._is_answered(message, payload)
-        if connection.is_between:
-            self._kept = message, payload
-            connection.soon(self._take_kept)
+        try:
+            found: tuple[Sequence[Any], bool, bytes] = self._parser.feed_data(data)
+            if found[0]:
+                connection.head_since = connection.head_bytes = 0
+            elif data and connection.idle:
+                connection.wait_for_head(len(data))
+        except HttpProcessingError:
+            connection.enter(1)  # to be answered that it cannot be read
+            raise
+        return found
+
+    def _is_direct(self, message: RawRequestMessage, payload: StreamReader) -> bool:
+        return payload.is_eof() and self._server.words.is_direct(message)
+
+    def _is_taken(self, asked: Asked, message: RawRequestMessage, payload: StreamReader) -> bool:
+        connection = self._connection
+        if connection.answers(asked, payload):
+            self.message_consumed()
             return True
-        return False
+        if not connection.is_between:
+            return False
+        self._kept = asked, message, payload
+        connection.soon(self._take_kept)
+        return True
 
     def _take_kept(self) -> None:
         """Take a request that came before the task of the connection waited again."""
         kept, self._kept = self._kept, None
         connection = self._connection
-        if kept is None or connection.is_closing or self._is_answered(*kept):
+        if kept is None or connection.is_closing:
             return
-        connection.enter(1)
-        connection.put_off(*kept)
-
-    def _is_answered(self, message: RawRequestMessage, payload: Any) -> bool:
-        """Turn a request away, or have it answered directly; of an idle connection."""
-        connection = self._connection
-        answered = (
-            self._server.pressure.tight and self._is_turned_away(message, payload)
-        ) or connection.take(message, payload)
-        if answered:
+        asked, message, payload = kept
+        if connection.answers(asked, payload):
             self.message_consumed()
-        return answered
-
-    def _is_turned_away_unparsed(self, data: bytes) -> bool:
-        connection = self._connection
-        if not connection.idle or connection.head_bytes:  # it may be the rest of something
-            return False
-        return is_plain(data) and connection.turn_away(None, last=connection.ends(1))
-
-    def _is_turned_away(self, message: RawRequestMessage, payload: Any) -> bool:
-        last = message.should_close or self._connection.ends(1)
-        idle, whole = self._connection.idle, payload.is_eof()
-        return idle and whole and self._connection.turn_away(message, last=last)
+        else:
+            connection.enter(1)
+            connection.put_off(message, payload)

@@ -8,9 +8,10 @@ and its connection, in one place that every request passes:
 2. After so many requests the answer says `Connection: close`, so that connections spread again over
    processes that share a port.
 3. A whole request as nearly all are is answered directly (`collector.direct`).
-4. While requests are turned away, those that are whole are answered before aiohttp makes a task,
-   a request and an answer of its own of them, and plain ones before it parses them: turning away
-   must be cheaper than taking. After so many in a moment, connections are not read until the next.
+4. One whose head came before, byte for byte, is not parsed again (`collector.heads`).
+5. While requests are turned away, those are answered before aiohttp makes a task, a request and an
+   answer of its own of them: turning away must be cheaper than taking. After so many in a moment,
+   connections are not read until the next.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ from collector.answer import Answer
 from collector.busy import Busy
 from collector.connection import Connection
 from collector.head import Head
+from collector.heads import Heads
 from collector.pressure import MOMENT_S, Pressure
 from spine.metrics import Metrics
 
@@ -45,15 +47,15 @@ class Bounds(NamedTuple):
 class Words(NamedTuple):
     """What is said to a sender without asking the application.
 
-    Shape: `unreadable` makes the answer to bytes that are no request, from a code; `turned_away`
-    gives the whole answer to a request that is not let in, and nothing when it is; a plain one has
-    no message, and the flag says whether it is the last of its connection. Of those that are
-    `direct` and whole, `take` is handed head and body, and who is to be told the answer."""
+    Shape: `unreadable` makes the answer to bytes that are no request, from a code. Of requests that
+    are `direct` and whole, `turned_away` gives the whole answer to one that is not let in, and
+    nothing when it is, and the flag says whether it is the last of its connection; `take` is handed
+    head, peer and body, and who is to be told the answer."""
 
     unreadable: Callable[[str], web.Response]
-    turned_away: Callable[[RawRequestMessage | None, bool], bytes | None]
+    turned_away: Callable[[Head, bool], bytes | None]
     is_direct: Callable[[RawRequestMessage], bool]
-    take: Callable[[Head, bytes, Callable[[Answer], None]], None]
+    take: Callable[[Head, str, bytes, Callable[[Answer], None]], None]
 
 
 class Server(web.Server):
@@ -66,6 +68,7 @@ class Server(web.Server):
         self.bounds = bounds
         self.words = words
         self.pressure = pressure
+        self.heads = Heads()
         self.sockets: dict[Connection, asyncio.Transport] = {}
         self._closed = metrics.connections_closed
         metrics.connections.set_function(lambda: len(self.sockets))

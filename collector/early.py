@@ -1,14 +1,13 @@
 """What is answered before the application is asked: too much is under way, or it is no request."""
 
 import random
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import get_args
 
 import orjson
 from aiohttp import web
-from aiohttp.http import RawRequestMessage
 
+from collector.head import Head
 from collector.pressure import Pressure, Why
 from collector.source import Sources
 from spine.codes import CODES
@@ -25,13 +24,6 @@ def retry_after() -> str:
     return random.choice(_RETRY_AFTER_S)  # noqa: S311 - to spread, not to hide
 
 
-def comes_again(headers: Mapping[str, str]) -> bool:
-    """Say whether a sender that is turned away is of the kind that sends again.
-
-    SDKs and servers do, and they send a key in a header; a beacon cannot set headers."""
-    return "Authorization" in headers
-
-
 class Early:
     """Turns requests away while too much is under way, and counts them."""
 
@@ -45,29 +37,22 @@ class Early:
             for again in (True, False)
         }
 
-    def why_not(self, headers: Mapping[str, str]) -> Why | None:
+    def why_not(self, head: Head) -> Why | None:
         """Say why a request is turned away, or nothing when it is let in."""
-        again = comes_again(headers)
-        why = self._pressure.why_not(comes_again=again)
+        why = self._pressure.why_not(comes_again=head.comes_again)
         if why is not None:
-            self._shed[why, again].inc()
+            self._shed[why, head.comes_again].inc()
         return why
 
-    def turned_away(self, message: RawRequestMessage | None, last: bool) -> bytes | None:
+    def turned_away(self, head: Head, last: bool) -> bytes | None:
         """Give the whole answer to a request that is turned away, for the cheap cases: events that
-        will be sent again. Beacons are for the application, as they are mostly let in.
-
-        Shape: there is no message where the request is plain (`collector.glance`)."""
-        why = self._pressure.why_not(comes_again=True)
-        if why is None:
+        will be sent again. Beacons are for the application, as they are mostly let in."""
+        if not head.comes_again:
             return None
-        origin = None
-        if message is not None:
-            origin = message.headers.get("Origin")
-            if message.method != "POST" or not comes_again(message.headers):
-                return None
-            if not (origin is None or self._sources.any_allows(origin)):
-                return None
+        why = self._pressure.why_not(comes_again=True)
+        origin = head.origin
+        if why is None or not (origin is None or self._sources.any_allows(origin)):
+            return None
         self._shed[why, True].inc()
         self._requests.by["events", "503"] += 1
         return _answer(origin, retry_after(), last)

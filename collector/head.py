@@ -1,22 +1,64 @@
-"""The head of a request, however it came in: all that callers are judged by."""
+"""The head of a request, read once: all that callers are judged by."""
 
-from typing import NamedTuple
+from functools import lru_cache
 
-from aiohttp import web
+import msgspec
 from multidict import CIMultiDictProxy
 from yarl import URL
 
+from collector.body import encoding_of
+from collector.carried import carried_of
+from collector.decode import Unreadable
+from consent_rules.standing import Carried
+from spine.client_hints import reduced
 
-class Head(NamedTuple):
-    """What stands before the body of a request, and who is connected.
+_MAX_USER_AGENT = 1000
 
-    Shape: `url` has path and query; `peer` is an address, empty where the socket has none."""
+
+class Head(msgspec.Struct, frozen=True, gc=False):
+    """What stands before the body of a request.
+
+    Shape: `bearer` is the key of its `Authorization`, empty where it has none that is one;
+    `comes_again` says whether a sender that is turned away is of the kind that sends again: SDKs
+    and servers do, and they send a key in a header; a beacon cannot set headers. `encoding` is how
+    the body is sent, or why it is not read. `user_agent` and `client_hints` as a receipt has them.
+    """
 
     headers: CIMultiDictProxy[str]
     url: URL
-    peer: str
+    bearer: str
+    comes_again: bool
+    origin: str | None
+    encoding: str | Unreadable
+    carried: Carried
+    user_agent: str
+    client_hints: str
 
 
-def head_of(request: web.Request) -> Head:
-    """Give the head of a request of aiohttp's."""
-    return Head(request.headers, request.rel_url, request.remote or "")
+def head_of(headers: CIMultiDictProxy[str], url: URL) -> Head:
+    """Read a head; `url` has path and query."""
+    told = headers.get("Authorization")
+    bearer = told[7:].strip() if told and told[:7].lower() == "bearer " else ""
+    return Head(
+        headers,
+        url,
+        bearer,
+        told is not None,
+        headers.get("Origin"),
+        encoding_of(headers),
+        carried_of(headers, url),
+        _readable(headers.get("User-Agent", "")[: 4 * _MAX_USER_AGENT]),
+        _hints(headers),
+    )
+
+
+def _hints(headers: CIMultiDictProxy[str]) -> str:
+    brands = headers.get("Sec-CH-UA", "")
+    mobile, platform = headers.get("Sec-CH-UA-Mobile", ""), headers.get("Sec-CH-UA-Platform", "")
+    return reduced(brands, mobile, platform) if brands or mobile or platform else ""
+
+
+@lru_cache(maxsize=4096)
+def _readable(header: str) -> str:
+    """Give the text of a header whose bytes may not be UTF-8; what is not becomes U+FFFD."""
+    return header.encode("utf-8", "surrogateescape").decode("utf-8", "replace")[:_MAX_USER_AGENT]

@@ -25,7 +25,6 @@ from collector.admission import Admission
 from collector.admit import admit, needs_consent
 from collector.answer import JSON, Answer, Headers, said
 from collector.caller import cors, receipt_of, source_of
-from collector.carried import carried_of
 from collector.consent import Decisions, Logs, decode_decision
 from collector.counting import count
 from collector.countries import Countries
@@ -56,9 +55,11 @@ Tell = Callable[[Answer], None]
 class Caller(NamedTuple):
     """Who has been let in, and by which way.
 
-    Shape: `headers` are what every answer says: who may read it."""
+    Shape: `peer` is the address that is connected, empty where the socket has none; `headers` are
+    what every answer says: who may read it."""
 
     source: Source
+    peer: str
     headers: Headers
     route: Route
 
@@ -112,24 +113,24 @@ class Intake:
     def _knows_too_little(self) -> bool:
         return self._control.age_s > self._settings.withdrawals_max_age_s
 
-    def let_in(self, head: Head, route: Route, *, whole: bool) -> Caller | Answer:
+    def let_in(self, head: Head, peer: str, route: Route, *, whole: bool) -> Caller | Answer:
         """Say who sends, or what is answered to who may not, or not now.
 
         Shape: of a request that is not `whole` the body is still to come."""
         try:
-            return self._let_in(head, route, whole=whole)
+            return self._let_in(head, peer, route, whole=whole)
         except Exception as bug:  # noqa: BLE001 - the edge: answer, count, serve the next
             return self.counted(route, self._troubled(bug))
 
-    def _let_in(self, head: Head, route: Route, *, whole: bool) -> Caller | Answer:
+    def _let_in(self, head: Head, peer: str, route: Route, *, whole: bool) -> Caller | Answer:
         source = source_of(head, self._sources)
         if source is None:
-            return self.counted(route, self._unknown(head))
+            return self.counted(route, self._unknown(head, peer))
         headers = cors(head, source)
         if headers is None:
             why = "this origin is not in sites.*.origins"
             return self.counted(route, refusal("origin_not_allowed", why, (("Vary", "Origin"),)))
-        caller = Caller(source, headers, route)
+        caller = Caller(source, peer, headers, route)
         if self.pressure.tight or source.quota:
             answer = self._not_now(head, source)
             if answer is not None:
@@ -159,7 +160,7 @@ class Intake:
                 claims = claims_of(url.raw_query_string, url.query.items())
                 answer = self._put(caller, head, claims, tell)
             else:  # a secret has no business in an image of a page
-                answer = self._unknown(head)
+                answer = self._unknown(head, caller.peer)
         except Exception as trouble:  # noqa: BLE001 - the edge: answer, count, serve the next
             answer = self._troubled(trouble)
         if answer is not None:
@@ -168,7 +169,7 @@ class Intake:
     async def decide(self, caller: Caller, head: Head, sent: bytes | Unreadable) -> Answer:
         """Take a consent decision; answer when it is durable and in force here."""
         try:
-            answer = await self._decided(caller.source, head, sent)
+            answer = await self._decided(caller, head, sent)
         except Exception as trouble:  # noqa: BLE001 - the edge: answer, count, serve the next
             answer = self._troubled(trouble)
         return self._final(caller, answer)
@@ -177,16 +178,17 @@ class Intake:
         """Answer a request whose body could not be read, by our fault."""
         return self._final(caller, self._troubled(bug))
 
-    async def _decided(self, source: Source, head: Head, sent: bytes | Unreadable) -> Answer:
+    async def _decided(self, caller: Caller, head: Head, sent: bytes | Unreadable) -> Answer:
         if isinstance(sent, Unreadable):
             return refusal(sent.code, sent.detail)
         decision = decode_decision(sent)
         if isinstance(decision, Refused):
             why = f"{decision.code}: {decision.detail} - at {decision.path}"
             return refusal("bad_decision", why)
+        source = caller.source
         if source.quota:
             source.quota.take(1)
-        receipt = receipt_of(head, self._trusted, self._now_ms())
+        receipt = receipt_of(head, caller.peer, self._trusted, self._now_ms())
         await self._decisions.take(decision, receipt, source)
         self._metrics.decisions.labels(source.site, decision.action).inc()
         reach("before the answer to a decision")
@@ -196,8 +198,8 @@ class Intake:
         """Admit, and put on the log; give the answer, or nothing while it waits for the log."""
         source = caller.source
         country = self._settings.country_header, self.countries
-        receipt = receipt_of(head, self._trusted, self._now_ms(), *country)
-        carried = carried_of(head)
+        receipt = receipt_of(head, caller.peer, self._trusted, self._now_ms(), *country)
+        carried = head.carried
         if self._knows_too_little and needs_consent(claims, receipt, source, carried):
             return refusal("consent_unknown", "send it again", (("Retry-After", "1"),))
         if source.quota:
@@ -256,8 +258,8 @@ class Intake:
         _logger.error("a request failed", bug=type(trouble).__name__, where=where)
         return refusal("internal_error", "send it again later")
 
-    def _unknown(self, head: Head) -> Answer:
-        wait_s = self._strangers.wait_s(receipt_of(head, self._trusted, self._now_ms()).ip)
+    def _unknown(self, head: Head, peer: str) -> Answer:
+        wait_s = self._strangers.wait_s(receipt_of(head, peer, self._trusted, self._now_ms()).ip)
         if wait_s:
             return _wait("too_many_unknown_keys", wait_s)
         return refusal(
@@ -267,7 +269,7 @@ class Intake:
         )
 
     def _not_now(self, head: Head, source: Source) -> Answer | None:
-        if self.early.why_not(head.headers) is not None:
+        if self.early.why_not(head) is not None:
             return refusal("overloaded", "send it again", (("Retry-After", retry_after()),))
         if source.quota and (wait_s := source.quota.wait_s(time.monotonic())):
             self._metrics.over_quota.labels(source.site).inc()
