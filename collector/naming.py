@@ -4,7 +4,7 @@ Nothing behind this knows them any more: an event whose identifiers are `Told` g
 """
 
 from collections.abc import Sequence
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
@@ -27,15 +27,6 @@ class Told(Identifiers, frozen=True, omit_defaults=True, gc=False):
         return "Told(***)"
 
 
-class Named(NamedTuple):
-    """An event of which nobody can read an e-mail or a phone.
-
-    Shape: `spoiled` says that one of them was none."""
-
-    event: Event
-    spoiled: bool
-
-
 def refused(event: Event) -> Refused | None:
     """Say why a browser key may not send these identifiers: all the world reads what pages send."""
     named = event.identifiers
@@ -46,12 +37,12 @@ def refused(event: Event) -> Refused | None:
     return None
 
 
-def hashed(event: Event) -> Named:
-    """Give an event with the hashes of its e-mail and its phone instead; one that is sent as a hash
-    as well counts as the hash."""
+def hashed(event: Event) -> tuple[Event, bool]:
+    """Give an event with the hashes of its e-mail and its phone instead, and whether one of them
+    was none; one that is sent as a hash as well counts as the hash."""
     told = event.identifiers
     if not isinstance(told, Told):
-        return Named(event, spoiled=False)
+        return event, False
     email = None if told.email is None else email_sha256(told.email)
     phone = None if told.phone is None else phone_sha256(told.phone)
     spoiled = (told.email is not None and email is None) or (
@@ -62,7 +53,7 @@ def hashed(event: Event) -> Named:
         phone_sha256=told.phone_sha256 or phone,
         crm_id=told.crm_id,
     )
-    return Named(msgspec.structs.replace(event, identifiers=named), spoiled)
+    return msgspec.structs.replace(event, identifiers=named), spoiled
 
 
 def further(event: Event) -> Sequence[tuple[str, str | None]]:
@@ -79,5 +70,9 @@ def further(event: Event) -> Sequence[tuple[str, str | None]]:
 
 def names_no_one(event: Event) -> bool:
     """Say whether one of an event's ids stands for no one in particular."""
-    ids = [event.anonymous_id, event.user_id, *(value for _, value in further(event))]
-    return any(one is not None and names_nobody(one) for one in ids)
+    device, user = event.anonymous_id, event.user_id
+    if (device is not None and names_nobody(device)) or (user is not None and names_nobody(user)):
+        return True
+    if event.identifiers is None:  # as nearly always
+        return False
+    return any(value is not None and names_nobody(value) for _, value in further(event))
