@@ -55,6 +55,7 @@ from spine.log import Appends, Log
 from spine.metrics import Metrics
 from spine.runtime import (
     fall_at_once,
+    keep_freed_memory,
     listen,
     locked,
     serve,
@@ -127,6 +128,7 @@ class House:
                 tell(lock, {**self.addresses, "ticket": self._ticket})
             fall_at_once()
             spare_cycle_collector()
+            keep_freed_memory()
             _logger.info(
                 "worker ready" if self._seat else "ready", role=self._role, **self.addresses
             )
