@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -122,6 +123,7 @@ class Connection(Direct):
         return True
 
     def _turns_away(self, asked: Asked, transport: asyncio.Transport) -> bool:
+        began_at = time.perf_counter()
         last = asked.closes or self.ends(1)
         answer = self._server.words.turned_away(asked.head, last)
         if answer is None:
@@ -132,7 +134,7 @@ class Connection(Direct):
         if last:
             transport.close()
         else:
-            self._server.turned_away(transport)
+            self._server.turned_away(transport, time.perf_counter() - began_at)
         return True
 
     def answer(self, version: HttpVersion, closes: bool, answer: Answer) -> None:

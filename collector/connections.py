@@ -11,13 +11,14 @@ and its connection, in one place that every request passes:
 4. One whose head came before, byte for byte, is not parsed again (`collector.heads`).
 5. While requests are turned away, those are answered before aiohttp makes a task, a request and an
    answer of its own of them: turning away must be cheaper than taking. After so many in a moment,
-   connections are not read until the next.
+   connections are not read until the next; and while there are such, few new ones are opened: a
+   connection costs as much as several requests, and who is not read opens another.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from aiohttp import web
 from aiohttp.http import RawRequestMessage
@@ -31,7 +32,9 @@ from collector.pressure import MOMENT_S, Pressure
 from spine.metrics import Metrics
 
 _SWEEP_TICKS = 50
-_SHED_A_MOMENT = 256
+_SHED_S = 0.4 * MOMENT_S
+_LEAST_READ_AGAIN = 8
+_OPENED_A_MOMENT = 16
 
 
 class Bounds(NamedTuple):
@@ -58,6 +61,18 @@ class Words(NamedTuple):
     take: Callable[[Head, str, bytes, Callable[[Answer], None]], None]
 
 
+class Unwanted(asyncio.Protocol):
+    """A connection that is closed at once: nothing is made of it, and nothing is read."""
+
+    def __init__(self, server: "Server") -> None:
+        self._server = server
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Close it."""
+        self._server.count_closed("too_busy")
+        cast("asyncio.Transport", transport).abort()
+
+
 class Server(web.Server):
     """Makes a connection of every socket, and keeps them within their bounds."""
 
@@ -74,19 +89,26 @@ class Server(web.Server):
         metrics.connections.set_function(lambda: len(self.sockets))
         metrics.in_flight_requests.set_function(lambda: pressure.requests)
         self._resting: deque[asyncio.Transport] = deque()
-        self._shed = 0
+        self._shed = self._opened = 0
+        self._shed_s = 0.0
+        self._fitting = _LEAST_READ_AGAIN
         self._busy = Busy()
         self._ticks = 0
         self._ticking = self._loop.call_later(MOMENT_S, self._tick)
 
-    def __call__(self) -> web.RequestHandler:
-        """Make a connection."""
+    def __call__(self) -> asyncio.BaseProtocol:  # type: ignore[override] # one that is closed is none
+        """Make a connection, unless there were enough while not even turning away keeps up."""
+        self._opened += 1
+        if self._resting and self._opened > _OPENED_A_MOMENT:
+            return Unwanted(self)
         return Connection(self, self._loop)
 
-    def turned_away(self, socket: asyncio.Transport) -> None:
-        """Read no more from a connection for a moment, or some, once enough were turned away."""
+    def turned_away(self, socket: asyncio.Transport, took_s: float) -> None:
+        """Read no more from a connection for a moment, or some, once turning away took enough of
+        this one."""
         self._shed += 1
-        if self._shed > _SHED_A_MOMENT:
+        self._shed_s += took_s
+        if self._shed_s > _SHED_S:
             socket.pause_reading()
             self._resting.append(socket)
 
@@ -95,9 +117,13 @@ class Server(web.Server):
         self._closed.labels(why).inc()
 
     def _tick(self) -> None:
-        self.pressure.moment(*self._busy.since())
-        self._shed = 0
-        for _ in range(min(_SHED_A_MOMENT, len(self._resting))):
+        self.pressure.moment(*self._busy.since(MOMENT_S))
+        if self._shed:
+            self._fitting = max(
+                _LEAST_READ_AGAIN, int(self._shed * _SHED_S / max(self._shed_s, 1e-9))
+            )
+        self._shed, self._shed_s, self._opened = 0, 0.0, 0
+        for _ in range(min(self._fitting, len(self._resting))):
             socket = self._resting.popleft()
             if not socket.is_closing():
                 socket.resume_reading()
