@@ -107,10 +107,11 @@ def _told(step: Step, known: Mapping[bytes, Label], names: Mapping[bytes, str]) 
     which = event.event_id if event else f"(gone) {step.evidence.identity.hex()}"
     at, to = (names.get(end, end.hex()) for end in (step.at, step.to))
     strength = "weaker" if step.evidence.channel == "browser" else "stronger"
+    by = "imported" if event and event.is_imported else f"{step.evidence.channel} key"
     when = f"{_time(step.evidence.at_ms)} UTC"
     return [
         f"  {at}  –  {to}",
-        f"    event {which}, {when}, {step.evidence.channel} key ({strength})",
+        f"    event {which}, {when}, {by} ({strength})",
         f"    {_GUARDS[step.verdict]}",
     ]
 

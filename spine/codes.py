@@ -107,6 +107,9 @@ _TABLE = (
     Code("currency_filled", "flag", None, "An amount came without a currency; the site's stands."),
     Code("identifier_blocked", "flag", None, "One of its ids names nobody, as `null` does."),
     Code(
+        "imported", "flag", None, "No visitor's doing: `beleg identity import` read it in a file."
+    ),
+    Code(
         "consent_unreadable",
         "flag",
         None,
