@@ -25,7 +25,9 @@ from beleg.commands import Say, opened_books, opened_log
 from beleg.identity_file import MOST_LINE_BYTES, Expected, Fault, Row, read_rows, time_of
 from beleg.identity_link import Left, Link, judge
 from beleg.open_log import control_log, erasure_key
+from beleg.owned import owned_store
 from beleg.parcel import bounded_lines
+from beleg.running import running
 from collector.known import NOTHING_KNOWN, Known
 from collector.source import Source
 from consent_rules.regions import load_all
@@ -79,10 +81,12 @@ async def import_file(settings: Settings, wanted: Wanted, say: Say) -> int:
     """Append what a file says of who is one person, once; give 0. Raises: Misconfigured when
     anything is wrong with the file, and then nothing was appended; Unavailable."""
     rules = _rules(settings, wanted)
+    # Where nothing runs, nothing may begin to before the store is let go of.
+    rests = settings.log.url == "embedded" and running(settings) is None
     with _opened(wanted.file) as rows_of:
         total = _looked_at(rows_of, rules, wanted.file)
         async with (
-            opened_books(settings) as store,
+            (owned_store if rests else opened_books)(settings) as store,
             opened_log(settings, appends=not wanted.only_tell) as log,
             followed(control_log(settings), erasure_key(settings)) as control,
         ):
