@@ -12,6 +12,7 @@ import csv
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -97,25 +98,25 @@ def time_of(text: str, zone: ZoneInfo) -> datetime | None:
 def read_rows(lines: Iterable[bytes], expected: Expected) -> Iterator[Row | Fault]:
     """Read CSV in UTF-8, with or without a byte order mark. The head names the columns; they are
     parted by semicolons where it has one, else by commas. A fault of the head ends it."""
-    given = iter(lines)
-    head = _text(next(given, b"")).removeprefix("\ufeff")
-    separator = ";" if ";" in head else ","
-    columns = [name.strip() for name in next(csv.reader([head], delimiter=separator), [])]
-    faults = [*_faults_of_head(columns, expected)]
-    if faults:
-        yield from faults
-        return
-    rows = csv.reader(map(_text, given), delimiter=separator, strict=True)
+    given = map(_text, lines)
+    first = next(given, "").removeprefix("\ufeff")
+    rows = csv.reader(chain([first], given), delimiter=";" if ";" in first else ",", strict=True)
+    columns: Sequence[str] | None = None
     while True:
-        line = rows.line_num + 2  # the head was the first
+        line = rows.line_num + 1
         try:
             cells = next(rows, None)
         except csv.Error as error:
             yield Fault(line, "1", f"is no CSV: {error}")
             return
-        if cells is None:
+        if columns is None:
+            columns = [name.strip() for name in cells or ()]
+            if faults := [*_faults_of_head(columns, expected)]:
+                yield from faults
+                return
+        elif cells is None:
             return
-        if any(cells):
+        elif any(cells):
             yield _row(line, columns, [cell.strip() for cell in cells], expected)
 
 

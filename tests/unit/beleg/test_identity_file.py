@@ -7,6 +7,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from beleg.identity_file import MOST_LINE_BYTES, Expected, Fault, Row, read_rows
 
@@ -156,3 +158,19 @@ def test_a_row_over_several_lines_is_told_by_its_first_and_the_next_ones_are_rea
     found = read('at,user_id,crm_id\n2026-11-20,"u\nv",k\nx,u,k\n2026-11-20,u,k\n')
     assert [one.line for one in found] == [2, 4, 5]
     assert [type(one) for one in found] == [Row, Fault, Row]
+
+
+HEAD = b"at;user_id;crm_id;email;phone_sha256;consent_ads\n"
+CELLS = st.lists(
+    st.sampled_from(
+        ["2026-11-20", "u", "0", '"', '"a"b', "\n", "\r", "\x00", "ü", "j@k.example", "true", ";"]
+    ),
+    max_size=30,
+).map(lambda cells: ";".join(cells).encode())
+
+
+@given(st.binary(max_size=80) | (st.binary(max_size=80) | CELLS).map(lambda data: HEAD + data))
+def test_no_file_makes_it_fail_and_every_fault_names_its_line(data: bytes) -> None:
+    lines = data.splitlines(keepends=True)
+    for one in read(data):
+        assert 1 <= one.line <= max(1, len(lines))
