@@ -96,7 +96,12 @@ async def import_file(settings: Settings, wanted: Wanted, say: Say) -> int:
             known = Known(control.of, control.erased_until)
             importing = Importing(store, None if wanted.only_tell else log, rules, known)
             for page in _pages(rows_of(rules.expected)):
-                await importing.page(page)
+                rows = [row for row in page if isinstance(row, Row)]
+                if len(rows) < len(page):
+                    raise Misconfigured(
+                        str(wanted.file), "has changed since it was looked at: import it again"
+                    )
+                await importing.page(rows)
                 _progress(f"{importing.rows:,} of {total:,} rows")
     click.echo("", err=True)
     importing.conclude(say)
@@ -195,9 +200,8 @@ class Importing:
         self._appended = self._links = self._landed = 0
         self.rows = 0
 
-    async def page(self, page: Sequence[Row | Fault]) -> None:
+    async def page(self, rows: Sequence[Row]) -> None:
         """Import some rows. Raises: Unavailable; then some of them may be on the log."""
-        rows = [row for row in page if isinstance(row, Row)]
         links = [*self._links_of(rows)]
         landed = await seen(self._store, {link.identity for link in links})
         fresh = [link for link in links if link.identity not in landed]
@@ -209,7 +213,7 @@ class Importing:
         self._appended += len(fresh)
         self._links += sum(link.links for link in fresh)
         self._blocked.update(column for row in rows for column in row.blocked)
-        self.rows += len(page)
+        self.rows += len(rows)
 
     def _links_of(self, rows: Sequence[Row]) -> Iterator[Link]:
         for judged in judge(rows, self._rules.source, self._known):
