@@ -14,6 +14,7 @@ from aiohttp.typedefs import Handler, Middleware
 from beleg.erasures import Erasures, Wanted
 from beleg.identity import Split, take_split
 from beleg.openapi import description
+from beleg.rates import NotTaken, Rates, take_rates
 from processors.balance import Balance, balance
 from processors.trace import rejected, trace
 from spine.access import bearer, fits
@@ -24,6 +25,9 @@ from spine.store import Store
 
 Check = Callable[[], Awaitable[None]]
 Exposition = Callable[[], Awaitable[bytes]]
+_MOST_BODY_BYTES = (
+    64 << 20
+)  # the ECB's rates since 1999 are a tenth; only who knows a secret is read
 _OPEN = ("/healthz", "/readyz")  # what load balancers and orchestrators ask, who keep no secrets
 
 
@@ -50,7 +54,7 @@ class Admin:
 
     def application(self) -> web.Application:
         """Give the application with all routes of the admin listener."""
-        app = web.Application(middlewares=[_guard(self._knows)])
+        app = web.Application(middlewares=[_guard(self._knows)], client_max_size=_MOST_BODY_BYTES)
         app.router.add_get("/healthz", self.healthz)
         app.router.add_get("/readyz", self.readyz)
         app.router.add_get("/metrics", self.exposition)
@@ -62,6 +66,7 @@ class Admin:
             app.router.add_post("/erasures", self.post_erasure)
             app.router.add_get("/erasures/{erasure}", self.erasure)
             app.router.add_post("/identity/splits", self.post_split)
+            app.router.add_post("/rates", self.post_rates)
         return app
 
     def _knows(self, request: web.Request) -> bool:
@@ -160,6 +165,21 @@ class Admin:
         except Unavailable as trouble:
             return _json({"trouble": trouble.what}, 503)
         return _json({}, 200 if done else 404)
+
+    async def post_rates(self, request: web.Request) -> web.Response:
+        """Store exchange rates, all of a file or nothing: 200 when they count."""
+        assert self._books is not None  # noqa: S101 - whoever erases has books
+        try:
+            asked = msgspec.json.decode(await request.read(), type=Rates)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return _refusal("bad_rates", str(error))
+        try:
+            taken = await take_rates(self._books[2], asked)
+        except Unavailable as trouble:
+            return _json({"trouble": trouble.what}, 503)
+        if isinstance(taken, NotTaken):
+            return _refusal("bad_rates", f"{taken.about}: {taken.why}")
+        return _json(taken, 200)
 
 
 def _guard(knows: Callable[[web.Request], bool]) -> Middleware:

@@ -213,9 +213,10 @@ def export(
     """Give a person what is stored of it (GDPR Art. 15 and 20).
 
     One JSON object: identifiers, events with what was decided about each, by which rule, until when
-    it stays and who may receive it, sessions, orders, conversions, what was said about consent.
-    What may be another person's is left out. Works while everything runs. Exit 1 when nobody is
-    known by that name.
+    it stays and who may receive it, sessions, orders, conversions, what was said about consent, and
+    what was split from it. Of a device that several persons use it is what began in the person's
+    turns. What may be another person's is left out. Works while everything runs. Exit 1 when nobody
+    is known by that name.
     """
     sys.exit(run_to_end(exporting.export(settings(), site, identifier, file)))
 

@@ -18,7 +18,7 @@ from spine.errors import Misconfigured
 from spine.settings import Settings
 from spine.store import Store
 
-PARTS = ("identifiers", "events", "sessions", "orders", "conversions", "consent")
+PARTS = ("identifiers", "events", "sessions", "orders", "conversions", "consent", "splits")
 """The parts of an export, in their order."""
 
 

@@ -1,24 +1,21 @@
 """What `beleg identity` does: who is one person and why, and taking wrong evidence out of it."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-import aiohttp
 import msgspec
 from msgspec import Meta
 
 from beleg.commands import Say, opened_books, table
 from beleg.owned import owned_store
+from beleg.running import running
 from processors.component import components
 from processors.graph import KINDS, Slice, resolve
 from processors.splits import split, undo
 from processors.why import APART, Label, Step, Why, labels, why
 from spine.digest import identifier_id
-from spine.errors import Unavailable
 from spine.normal_form import email_sha256, phone_sha256
-from spine.runtime import held
 from spine.settings import Settings
 from spine.store import Store
 
@@ -107,10 +104,11 @@ def _told(step: Step, known: Mapping[bytes, Label], names: Mapping[bytes, str]) 
     which = event.event_id if event else f"(gone) {step.evidence.identity.hex()}"
     at, to = (names.get(end, end.hex()) for end in (step.at, step.to))
     strength = "weaker" if step.evidence.channel == "browser" else "stronger"
+    by = "imported" if event and event.is_imported else f"{step.evidence.channel} key"
     when = f"{_time(step.evidence.at_ms)} UTC"
     return [
         f"  {at}  –  {to}",
-        f"    event {which}, {when}, {step.evidence.channel} key ({strength})",
+        f"    event {which}, {when}, {by} ({strength})",
         f"    {_GUARDS[step.verdict]}",
     ]
 
@@ -176,9 +174,9 @@ async def take_split(store: Store, asked: Split) -> bool:
 async def splitting(settings: Settings, asked: Split, say: Say) -> int:
     """Take evidence out, or put it back, by the running process or alone; give 0, or 1 where there
     is none."""
-    running = held(Path(settings.data_dir), "run") if settings.log.url == "embedded" else None
-    if running is not None:
-        done = await _by(running)(asked)
+    owner = running(settings)
+    if owner is not None:
+        done = (await owner.ask("/identity/splits", asked, 200, 404)).status == 200
     else:
         async with owned_store(settings) as store:
             done = await take_split(store, asked)
@@ -192,22 +190,3 @@ async def splitting(settings: Settings, asked: Split, say: Say) -> int:
         return 1
     say("it counts again" if asked.undo else "it counts no more; --undo puts it back")
     return 0
-
-
-def _by(running: Mapping[str, str]) -> Callable[[Split], Awaitable[bool]]:
-    async def take(asked: Split) -> bool:
-        url = f"http://{running['admin']}/identity/splits"
-        headers = {"Authorization": f"Bearer {running['ticket']}"}
-        try:
-            async with (
-                aiohttp.ClientSession(headers=headers) as session,
-                session.post(url, data=msgspec.json.encode(asked)) as answer,
-            ):
-                said = await answer.json()
-        except aiohttp.ClientError as error:
-            raise Unavailable(f"the running process does not answer at {url}: {error}") from error
-        if answer.status not in (200, 404):
-            raise Unavailable(said.get("trouble") or said.get("detail") or str(answer.status))
-        return answer.status == 200
-
-    return take

@@ -2,11 +2,13 @@
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 
 from beleg import identity as identities
 from beleg.identity import Named, Split, named
+from beleg.identity_import import Wanted, import_file
 from processors.graph import KINDS
 from spine.runtime import run_to_end
 from spine.settings import Settings
@@ -31,9 +33,10 @@ def identity() -> None:
     """Who is one person, why, and where that is wrong.
 
     \b
-    beleg identity show  --site shop user_id=customer-7
-    beleg identity why   --site shop user_id=customer-7 anonymous_id=device-1
-    beleg identity split --site shop user_id=customer-7 email=info@company.example --why "ticket 7"
+    beleg identity show   --site shop user_id=customer-7
+    beleg identity why    --site shop user_id=customer-7 anonymous_id=device-1
+    beleg identity split  --site shop user_id=customer-7 email=info@company.example --why "ticket 7"
+    beleg identity import --site shop customers.csv
 
     An identifier is KIND=VALUE: user_id, crm_id, email_sha256, phone_sha256, anonymous_id, or an
     email or phone as it is, which is hashed before anything is asked. Works while everything runs.
@@ -86,3 +89,35 @@ def split(
         raise click.UsageError("--why has at most 200 characters")
     asked = Split(site, str(one), str(other), why, undo)
     sys.exit(run_to_end(identities.splitting(settings(), asked, click.echo)))
+
+
+@identity.command("import")
+@_site
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--at", help="When the CRM knew it, for rows that do not say: best, its day of export."
+)
+@click.option("--dry-run", is_flag=True, help="Say what would happen, append nothing.")
+@click.pass_obj
+def import_(
+    settings: Callable[[], Settings], site: str, file: Path, at: str | None, *, dry_run: bool
+) -> None:
+    """Take from a file of the CRM who is one person.
+
+    \b
+    user_id;crm_id;email;at;consent_analytics
+    customer-7;K-4711;jane@shop.example;2026-11-20;true
+
+    FILE is CSV in UTF-8, a row for each customer: at least two of user_id, crm_id, email or
+    email_sha256, phone or phone_sha256, anonymous_id; at; and a column consent_PURPOSE for each
+    purpose that the rules of the site need, true or false, with consent_at where it is known. What
+    is parted by semicolons has one in its head, else commas part it. A time without a zone is the
+    site's, a day is its beginning.
+
+    Each row becomes an event `identify`, as if a server had sent it, once: to import a file again
+    changes nothing. E-mails and phones are hashed as they are read. What has no consent to connect,
+    or names nobody, is left out and counted. Works while everything runs, safe to interrupt and to
+    repeat. Exit 2 names line and column of what is wrong, and nothing was imported.
+    """
+    wanted = Wanted(file, site, at, dry_run)
+    sys.exit(run_to_end(import_file(settings(), wanted, click.echo)))

@@ -196,6 +196,7 @@ def _admin() -> Part:
         | {"parameters": [event_id | {"schema": {"type": "string", "pattern": "^[^./{}]+$"}}]},
         **_erasures(away),
         **_splits(away),
+        **_rates(away),
     }
     servers = [{"url": "http://127.0.0.1:9090", "description": "admin.listen"}]
     return {path: operations | {"servers": servers} for path, operations in paths.items()}
@@ -233,6 +234,19 @@ def _splits(away: Part) -> Part:
     body = {"required": True, "content": {_JSON: {"schema": ref("Split")}}}
     split = {"summary": says, "security": [{"admin_token": []}]}
     return {"/identity/splits": {"post": {**split, "requestBody": body, "responses": answers}}}
+
+
+def _rates(away: Part) -> Part:
+    answers = {
+        "200": _json("They count.", "RatesTaken"),
+        "400": _refusal([CODES["bad_rates"]]),
+        "401": _refusal([CODES["unknown_token"]]),
+        "503": away,
+    }
+    says = "Store exchange rates, all of a file or nothing; not on a collector."
+    body = {"required": True, "content": {_JSON: {"schema": ref("Rates")}}}
+    rates = {"summary": says, "security": [{"admin_token": []}]}
+    return {"/rates": {"post": {**rates, "requestBody": body, "responses": answers}}}
 
 
 def _get(summary: str, responses: Part, security: Sequence[Part] = _TOKEN) -> Part:

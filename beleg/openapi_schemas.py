@@ -43,6 +43,7 @@ def schemas() -> Part:
         "Refusal": _texts("code", "meaning", "detail") | {"additionalProperties": False},
         "Trouble": _texts("trouble"),
         **_erasures(),
+        **_rates(),
         "Ledger": _object(
             {
                 "log_id": {"type": "string"},
@@ -86,6 +87,27 @@ def _erasures() -> Part:
         | {"additionalProperties": False},
         "Erased": _object({"erasure": {"type": ["string", "null"]}}),
         "Erasure": _texts("erasure", "state", "asked_at", "site", "receipt"),
+    }
+
+
+def _rates() -> Part:
+    return {
+        "Rates": _object(
+            {
+                "csv": {"type": "string"},
+                "base": {"type": "string", "maxLength": 3},
+                "since": {"type": ["string", "null"], "format": "date"},
+            },
+            ["csv"],
+        ),
+        "RatesTaken": _object(
+            {
+                "rates": {"type": "integer"},
+                "currencies": {"type": "integer"},
+                "first": {"type": "string", "format": "date"},
+                "last": {"type": "string", "format": "date"},
+            }
+        ),
     }
 
 

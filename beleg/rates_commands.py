@@ -1,14 +1,13 @@
 """`beleg rates`: the exchange rates by which amounts are shown in a site's currency."""
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import click
 
-from beleg.owned import owned_store
-from processors.rates import Fault, Rate, gaps, keep_rates, known_days, read_rates
-from spine.currencies import CURRENCIES
+from beleg.rates import NotTaken, Rates
+from beleg.rates import import_rates as imported
 from spine.errors import Misconfigured
 from spine.runtime import run_to_end
 from spine.settings import Settings
@@ -35,46 +34,27 @@ def import_rates(
     counts.
 
     All of the file is taken or nothing: exit 2 names line and column of what is wrong, and the days
-    that would be left without a rate between others. An embedded store must be let go of first:
-    while `beleg run` runs this exits 2.
+    that would be left without a rate between others. While `beleg run` runs, the running process
+    does it.
     """
-    found = _read(file, base, since.date() if since else date.min)
-    run_to_end(_import(settings(), file, base, found))
+    asked = Rates(_text(file), base, since.date() if since else None)
+    taken = run_to_end(imported(settings(), asked))
+    if isinstance(taken, NotTaken):
+        raise Misconfigured("--base" if taken.about == "base" else str(file), taken.why)
+    click.echo(
+        f"{taken.rates:,} rates of {taken.currencies} currencies, {taken.first} to {taken.last}"
+    )
 
 
-def _read(file: Path, base: str, since: date) -> Sequence[Rate]:
-    if base not in CURRENCIES:
-        raise Misconfigured("--base", f'"{base}" is not a current ISO 4217 code')
+def _text(file: Path) -> str:
     try:
         data = file.read_bytes()
     except OSError as error:
         raise Misconfigured(str(file), f"cannot be read: {error.strerror}") from error
-    found = read_rates(data, base, since)
-    if isinstance(found, Fault):
-        where = f"line {found.line}, column {found.column}: " if found.line else ""
-        raise Misconfigured(str(file), f"{where}{found.why}")
-    return found
-
-
-async def _import(settings: Settings, file: Path, base: str, found: Sequence[Rate]) -> None:
-    async with owned_store(settings) as store:
-        stored_base, days = await known_days(store)
-        if stored_base not in ("", base):
-            raise Misconfigured("--base", f"the store's rates are measured in {stored_base}")
-        _refuse_gaps(file, found, days)
-        await keep_rates(store, base, found)
-    currencies = {one.currency for one in found}
-    first, last = min(one.on for one in found), max(one.on for one in found)
-    click.echo(f"{len(found):,} rates of {len(currencies)} currencies, {first} to {last}")
-
-
-def _refuse_gaps(file: Path, found: Sequence[Rate], days: Mapping[str, set[date]]) -> None:
-    together = {currency: set(on) for currency, on in days.items()}
-    for one in found:
-        together.setdefault(one.currency, set()).add(one.on)
-    for gap in gaps(together):
-        raise Misconfigured(
-            str(file),
-            f"{gap.currency} would have no rate from {gap.first} to {gap.last}: import those days"
-            " with it, or leave out what is before with --since",
-        )
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - data.rfind(b"\n", 0, error.start)
+        why = f"line {line}, column {column}: is no UTF-8"
+        raise Misconfigured(str(file), why) from error

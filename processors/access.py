@@ -13,6 +13,7 @@ import msgspec
 
 from consent_rules.regime import Keeping
 from processors.person import KEYS, SENT, subjects_of, theirs
+from spine.digest import identifier_id
 from spine.event import ORDER_NAMES
 from spine.store import Store, packed
 
@@ -90,18 +91,22 @@ async def parts(
         f" WHERE {person.events} AND isNotNull({kind}) AND {key} IN {packed(person.subjects)}"
         for kind, key in zip(SENT, KEYS, strict=True)
     )
-    for kind, identifier in sorted(await store.select(identifiers)):
+    named = sorted(await store.select(identifiers))
+    for kind, identifier in named:
         yield "identifiers", {"kind": kind, "identifier": identifier}
     async for event in _events(store, person, mine, keepings):
         yield "events", event
     for part, columns, source in _views(person, await _orders(store, person)):
         for row in await store.select(f"SELECT {', '.join(columns)} FROM {source}, {columns[0]}"):
             yield part, dict(zip(columns, map(_told, row), strict=True))
+    names = {identifier_id(person.site, *one): one for one in named}
+    async for told in _splits(store, person, names):
+        yield "splits", told
 
 
 def _views(person: Whose, orders: Sequence[str]) -> Sequence[tuple[str, Sequence[str], str]]:
     site = f"site = '{person.site}'"
-    here = f"visitor_id IN ({person.hexes})"
+    here = f"person_id IN ({person.hexes})"  # of a shared device what began in the person's turn
     ordered = ", ".join(f"unhex('{one.encode().hex()}')" for one in orders) or "NULL"
     converted = f"(kind = 'order' AND conversion_id IN ({ordered}) OR kind != 'order' AND {here})"
     return [
@@ -151,6 +156,31 @@ async def _events(
                 keeping and (event["occurred_at"] + timedelta(days=keeping.days)).date()
             )
             yield event
+
+
+async def _splits(
+    store: Store, person: Whose, names: Mapping[bytes, tuple[str, str]]
+) -> AsyncIterator[Mapping[str, Any]]:
+    """Give the splits that name the person's identifiers; what it was split from, only where that
+    is the person's, too."""
+    rows = await store.select(
+        "SELECT key, other_key, split_at, why, is_undone FROM identity_splits FINAL"
+        f" WHERE key IN {packed(person.subjects)}"
+        f" AND (other_key NOT IN {packed(person.subjects)} OR key < other_key)"
+        " ORDER BY split_at, key, other_key"
+    )
+    for key, other, split_at, why, is_undone in rows:
+        kind, identifier = names.get(bytes(key), (None, None))
+        from_kind, from_identifier = names.get(bytes(other), (None, None))
+        yield {
+            "kind": kind,
+            "identifier": identifier,
+            "from_kind": from_kind,
+            "from_identifier": from_identifier,
+            "split_at": _told(split_at),
+            "why": why,
+            "is_undone": bool(is_undone),
+        }
 
 
 async def _orders(store: Store, person: Whose) -> Sequence[str]:

@@ -41,8 +41,9 @@ def touch(record: EventRecord, site: Site) -> Touch:
 
 
 def conversion(record: EventRecord, site: Site) -> str:
-    """The kind of conversion that the event is at its site; '' for none. Orders are told apart."""
-    return site.conversions.get(record.event.name, "")
+    """The kind of conversion that the event is at its site; '' for none. Orders are told apart, and
+    what was read in a file is nobody's doing."""
+    return "" if "imported" in record.flags else site.conversions.get(record.event.name, "")
 
 
 def step(record: EventRecord, site: Site) -> int:

@@ -37,10 +37,12 @@ class Why(NamedTuple):
 class Label(NamedTuple):
     """How an event that is evidence is called, where it is still there.
 
-    Shape: `identifiers` are kind and value of those it carries."""
+    Shape: `identifiers` are kind and value of those it carries; one that `is_imported` is a row of
+    a file."""
 
     event_id: str
     identifiers: Mapping[bytes, tuple[str, str]]
+    is_imported: bool = False
 
 
 async def why(store: Store, one: bytes, other: bytes) -> Why:
@@ -101,8 +103,8 @@ def _path(verdicts: Iterable[tuple[Evidence, Verdict]], one: bytes, other: bytes
 async def labels(store: Store, identities: Collection[bytes]) -> Mapping[bytes, Label]:
     """Name the events that are evidence, and who they name, as it was sent. Raises: Unavailable."""
     rows = await store.select(
-        f"SELECT identity, event_id, [{', '.join(KEYS)}], [{', '.join(SENT)}]"
-        f" FROM events FINAL WHERE identity IN {packed(identities)}"
+        f"SELECT identity, event_id, [{', '.join(KEYS)}], [{', '.join(SENT)}],"
+        f" has(flags, 'imported') FROM events FINAL WHERE identity IN {packed(identities)}"
     )
     return {
         bytes(identity): Label(
@@ -112,6 +114,7 @@ async def labels(store: Store, identities: Collection[bytes]) -> Mapping[bytes, 
                 for key, kind, value in zip(keys, SENT, sent, strict=True)
                 if value is not None
             },
+            bool(is_imported),
         )
-        for identity, event_id, keys, sent in rows
+        for identity, event_id, keys, sent, is_imported in rows
     }

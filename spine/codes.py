@@ -60,6 +60,9 @@ _TABLE = (
     Code("unreadable_body", "request", 400, "The body is not JSON of one event or a batch."),
     Code("bad_decision", "request", 400, "The consent decision is not one; nothing was changed."),
     Code("bad_erasure", "request", 400, "The erasure is not one; nobody was erased."),
+    Code(
+        "bad_rates", "request", 400, "The exchange rates are none, or leave a gap; none was taken."
+    ),
     Code("bad_split", "request", 400, "The split is not one; nothing was changed."),
     Code("unknown_key", "request", 401, "The key is missing, unknown, or a server key in a URL."),
     Code("unknown_token", "request", 401, "The admin listener wants its token as a bearer."),
@@ -106,6 +109,9 @@ _TABLE = (
     Code("time_clamped", "flag", None, "The event claimed a time after it was received."),
     Code("currency_filled", "flag", None, "An amount came without a currency; the site's stands."),
     Code("identifier_blocked", "flag", None, "One of its ids names nobody, as `null` does."),
+    Code(
+        "imported", "flag", None, "No visitor's doing: `beleg identity import` read it in a file."
+    ),
     Code(
         "consent_unreadable",
         "flag",

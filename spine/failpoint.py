@@ -74,6 +74,8 @@ FAIL_POINTS = (
     "after rows went",
     "before the replay's append",
     "after the replay's append",
+    "before the import's append",
+    "after the import's append",
 )
 """Every place that `reach` names, in the order of an event's way."""
 

@@ -38,6 +38,7 @@ FROM (
 )
 WHERE said != before;
 
+-- What was read in a file asked no visitor.
 CREATE OR REPLACE VIEW v_consent_daily AS
 SELECT
     date, site, sum(n_accepted) AS accepted, sum(n_stripped) AS stripped,
@@ -49,7 +50,7 @@ FROM (
         received_on AS date, site, countIf(consent_kept = 'whole') AS n_accepted,
         countIf(consent_kept = 'stripped') AS n_stripped,
         toUInt64(0) AS n_dropped, toUInt64(0) AS n_refused
-    FROM events FINAL GROUP BY date, site
+    FROM events FINAL WHERE NOT has(flags, 'imported') GROUP BY date, site
     UNION ALL
     SELECT received_on, site, 0, 0, sumIf(count, status = 'dropped'), sumIf(count, status = 'refused')
     FROM tallies FINAL GROUP BY received_on, site

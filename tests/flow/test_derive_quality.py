@@ -54,6 +54,33 @@ async def test_what_arrived_is_told_by_the_day_of_receipt(store: Store, site: st
     assert (today["date"], today["bots"]) == (DAY, 0)
 
 
+async def test_ids_that_name_nobody_are_counted_and_what_was_imported_stands_apart(
+    store: Store, site: str
+) -> None:
+    await enter_site(store, site)
+    told = [
+        seen(site, "e1", flags=("identifier_blocked",)),
+        seen(site, "e1", flags=("identifier_blocked",), channel="server"),
+        seen(site, "e2"),
+        *(
+            seen(site, event_id, name="identify", channel="server", path=None, flags=flags,
+                 late_ms=9 * DAY_MS, user_id="u")
+            for event_id, flags in (
+                ("h-1", ("imported",)), ("h-2", ("identifier_blocked", "imported")),
+            )
+        ),
+    ]  # fmt: skip
+    await process(store, f"log-{site}", records(told))
+    (today,) = await quality(store, site)
+    assert [today[name] for name in ("events", "late", "identifiers_blocked", "imported")] == [
+        2, 0, 2, 2,
+    ]  # fmt: skip
+    ((accepted,),) = await store.select(
+        "SELECT accepted FROM v_consent_daily WHERE site = {site:String}", {"site": site}
+    )
+    assert accepted == 3, "the server's copy too, and nothing imported"
+
+
 async def test_orders_are_told_by_their_own_day(store: Store, site: str) -> None:
     await enter_site(store, site)
     told = [

@@ -1,13 +1,19 @@
 """Amounts in the site's currency: a function of orders and rates."""
 
+import json
+import urllib.error
+import urllib.request
 from datetime import date
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from pathlib import Path
+
+import pytest
 
 from processors.rates import Rate, keep_rates, known_days
 from spine.store import Store
 from tests.clickhouse_server import client_of, started
 from tests.flow.happenings import DAY_MS, Happening, Order, records
+from tests.flow.houses import SERVER_KEY, embedded_house
 from tests.flow.passage import enter_site, process
 from tests.migrated import copy_store
 from tests.nursery import run
@@ -163,6 +169,38 @@ def test_a_file_is_imported_whole_or_not_at_all(tmp_path: Path) -> None:
     assert (_stored(tmp_path / "data" / "store")) == [
         ("CHF", "2026-11-02", "0.95"), ("USD", "2026-11-02", "1.08"), ("USD", "2026-11-03", "1.09"),
     ]  # fmt: skip
+
+
+def test_while_it_runs_the_running_process_takes_the_rates(tmp_path: Path) -> None:
+    file = tmp_path / "rates.csv"
+    file.write_text("date,currency,rate\n2026-11-02,USD,1.08\n2026-11-09,CHF,0.95\n")
+    with embedded_house(tmp_path) as house:
+        bought = {
+            "name": "purchase", "event_id": "e1", "occurred_at": "2026-11-03T10:00:00Z",
+            "commerce": {"transaction_id": "1", "currency": "USD", "value": "10.80"},
+        }  # fmt: skip
+        events = tmp_path / "events.ndjson"
+        events.write_text(json.dumps(bought) + "\n")
+        house.run("send", str(events), "--url", house.url, "--key", SERVER_KEY)
+        house.wait_until("SELECT count() FROM v_orders", 1)
+        assert house.ask("SELECT gross_converted FROM v_orders") == [(None,)]
+        done = house.run("rates", "import", str(file))
+        assert done.stdout == "2 rates of 2 currencies, 2026-11-02 to 2026-11-09\n"
+        assert house.ask("SELECT gross_converted FROM v_orders") == [(Decimal(10),)]
+        file.write_text("date,currency,rate\n2026-11-12,USD,1.08\n")
+        for options, told in (
+            ((), f"beleg: {file}: USD would have no rate from 2026-11-10 to 2026-11-11: import"),
+            (("--base", "CHF"), "beleg: --base: the store's rates are measured in EUR\n"),
+            (("--base", "XXX"), 'beleg: --base: "XXX" is not a current ISO 4217 code\n'),
+            (("--since", "2026-11-13"), f"beleg: {file}: has no rates\n"),
+        ):
+            done = house.run("rates", "import", str(file), *options, check=False)
+            assert (done.returncode, done.stderr.startswith(told)) == (2, True), done.stderr
+        url = f"http://{house.addresses['run admin']}/rates"
+        body = b'{"csv":"date,currency,rate\\n2026-11-09,CHF,2"}'
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(url, body, timeout=60)
+        assert house.ask("SELECT count() FROM rates FINAL WHERE rate < 2") == [(2,)]
 
 
 def _stored(path: Path) -> list[tuple[str, ...]]:

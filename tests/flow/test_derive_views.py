@@ -37,7 +37,8 @@ CONTRACT = {
     "v_data_quality_daily": "date site events duplicates duplicate_conflicts late clamped"
     " currency_filled consent_unreadable orders unverified orders_disagreeing"
     " orders_in_two_currencies orders_over_refunded orders_negative orders_reversed_unverified"
-    " orders_awaiting_purchase sessions unstitched bots late_share unverified_share stitched_share",
+    " orders_awaiting_purchase sessions unstitched bots identifiers_blocked imported late_share"
+    " unverified_share stitched_share",
     "v_coverage_daily": "date site events_decided events_consented events late sessions unstitched"
     " orders unverified bots consent_rate late_share stitched_share unverified_share",
     "v_consent_daily": "date site accepted stripped dropped refused consent_rate",

@@ -10,6 +10,7 @@ import msgspec
 from beleg.export import PARTS, write
 from consent_rules.regime import KEEPINGS
 from processors.access import whose
+from processors.splits import split, undo
 from spine.digest import identifier_id
 from spine.log import Record
 from spine.record import ConsentRecord, Stamp, encode
@@ -17,7 +18,7 @@ from spine.store import Store
 from tests.clickhouse_server import Server
 from tests.flow.aging import retained
 from tests.flow.derived import START_MS, own_store
-from tests.flow.happenings import DAY_MS, HOUR_MS, Happening, Order, record
+from tests.flow.happenings import DAY_MS, HOUR_MS, Happening, Order, record, records
 from tests.flow.houses import SERVER_KEY, embedded_house
 from tests.flow.passage import enter_site, process
 
@@ -91,7 +92,8 @@ async def test_a_person_gets_all_of_its_devices_and_nothing_of_whoever_shares_on
     assert [one["transaction_id"] for one in found["orders"]] == ["ada-1"]
     kinds = {(one["kind"], one["conversion_id"]) for one in found["conversions"]}
     assert kinds == {("order", "ada-1"), ("lead", "e3")}
-    assert found["sessions"] and {one["told_by"] for one in found["consent"]} == {
+    assert [one["events"] for one in found["sessions"]] == [1, 1, 1, 1]
+    assert {one["told_by"] for one in found["consent"]} == {
         "decision", "event",
     }  # fmt: skip
     text = json.dumps(found)
@@ -104,8 +106,43 @@ async def test_a_person_gets_all_of_its_devices_and_nothing_of_whoever_shares_on
     ]  # fmt: skip
     assert [one["transaction_id"] for one in bob["orders"]] == ["bob-1"]
     assert not any(word in json.dumps(bob) for word in ('"ada', '"phone"', '"laptop"'))
+    assert len(bob["sessions"]) == 2, "the one on ada's phone is his"
+    phone = await exported(store, site, "anonymous_id", "phone")
+    assert phone is not None and not phone["sessions"], "nobody knows whose turn is asked for"
     assert await exported(store, site, "user_id", "nobody") is None
     assert await exported(store, "elsewhere", "user_id", "ada") is None
+
+
+async def test_a_person_gets_what_was_split_from_it_but_not_from_whom(
+    store: Store, site: str
+) -> None:
+    mail = "ab" * 32
+    told = [
+        Happening(site, "login", f"e{n}", START_MS + n, anonymous_id=device, user_id=user,
+                  named=(("email_sha256", mail),) if user == "ada" else ())
+        for n, device, user in ((1, "a1", "ada"), (2, "a2", "ada"), (3, "a2", None))
+    ]  # fmt: skip
+    await process(store, f"log-{site}", records(told))
+    user, device, address = (
+        identifier_id(site, *one)
+        for one in (("user_id", "ada"), ("anonymous_id", "a2"), ("email_sha256", mail))
+    )
+    assert await split(store, site, (user, device), "ticket 7")
+    assert await split(store, site, (user, address), "ticket 8")
+    assert await undo(store, site, (user, address))
+    found = await exported(store, site, "user_id", "ada")
+    assert found is not None
+    of_device, of_mail = found["splits"]
+    assert of_device.pop("split_at") and of_device == {
+        "kind": "user_id", "identifier": "ada", "from_kind": None, "from_identifier": None,
+        "why": "ticket 7", "is_undone": False,
+    }  # fmt: skip
+    assert of_mail["is_undone"] and {of_mail["identifier"], of_mail["from_identifier"]} == {
+        "ada", mail,
+    }  # fmt: skip
+    assert '"a2"' not in json.dumps(found)
+    other = await exported(store, site, "anonymous_id", "a2")
+    assert other is not None and [one["identifier"] for one in other["splits"]] == ["a2"]
 
 
 async def test_what_was_deleted_is_not_there_any_more(clickhouse_server: Server, site: str) -> None:

@@ -1,0 +1,2 @@
+-- `v_data_quality_daily` counts events with ids that name nobody, and apart from all others what was
+-- imported; `v_consent_daily` leaves that out.
