@@ -214,5 +214,5 @@ def _within_limits(claim: Claim, site: str) -> Event | _Bad:
     (event,) = claims.events
     if isinstance(event, Refused):
         return _Bad(event.path.rpartition(".")[2], event.detail)
-    body = msgspec.structs.replace(hashed(event).event, consent=UNDECIDED)
+    body = msgspec.structs.replace(hashed(event)[0], consent=UNDECIDED)
     return msgspec.structs.replace(event, event_id=filled_id(site, _encoder.encode(body)))
