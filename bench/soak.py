@@ -1,7 +1,7 @@
 """Part `soak`: most of the load for long, three times the load for a while, then as before.
 
-Open loop over a real Kafka, in slices, offered as in part `overload`; the picture is
-`docs/soak.svg`.
+Open loop over a real Kafka, in slices, batches of five, offered as in part `overload`; the picture
+is `docs/soak.svg`.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from bench.figure import Figure
 from bench.home import home
-from bench.overload import NO_STORE, Step, most, offered
+from bench.overload import NO_STORE, Offer, Step, most, offered
 from bench.picture import Line, picture
 from bench.process import ROOT, Running, all_cores
 from spine.kafka_peek import KafkaPeek
@@ -20,6 +20,7 @@ from tests.kafka_broker import Broker
 _TOPIC = "bench-soak"
 _PARTITIONS = 12
 _SLICE_S = 10.0
+_BATCH = 5
 
 
 class Phases(NamedTuple):
@@ -44,19 +45,19 @@ def measure(broker: Broker, phases: Phases) -> list[Figure]:
         here.living("collect") as (running, addresses),
     ):
         running.keep_apart()
-        found = most(addresses["collector"], _SLICE_S)
-        rate = found.requests / found.seconds
+        offer = Offer(addresses["collector"], _BATCH, _SLICE_S)
+        rate = most(offer)
         before = asyncio.run(_appended(broker))
-        slices = _slices(running, addresses["collector"], rate, phases)
+        slices = _slices(running, offer, rate, phases)
         accepted = sum(one.step.result.events for one in slices)
         appended = asyncio.run(_appended(broker)) - before
     (ROOT / "docs/soak.svg").write_text(_drawn(slices, rate), "utf-8")
     return _figures(slices, rate, accepted, appended)
 
 
-def _slices(running: Running, address: str, rate: float, phases: Phases) -> list[_Slice]:
+def _slices(running: Running, offer: Offer, rate: float, phases: Phases) -> list[_Slice]:
     return [
-        _Slice(phase, offered(running, address, _SLICE_S, share, rate))
+        _Slice(phase, offered(running, offer, share, rate))
         for phase, share, seconds in (
             ("before", 0.8, phases.before_s),
             ("overload", 3.0, phases.overload_s),
@@ -89,7 +90,7 @@ def _figures(slices: list[_Slice], rate: float, accepted: int, appended: int) ->
     return [
         Figure(f"accepted and not on the log, of {accepted:,}", max(0, accepted - appended), "", 0,
                at_most=True),
-        Figure(f"p99 at 80% load ({0.8 * rate:,.0f}/s)", p99_ms["before"], "ms"),
+        Figure(f"p99 at 80% load ({0.8 * rate:,.0f} batches/s)", p99_ms["before"], "ms"),
         Figure("  of what is accepted at 300%, times that", p99_ms["overload"] / p99_ms["before"],
                "", 3, at_most=True),
         Figure("  after it, times that", p99_ms["after"] / p99_ms["before"], "", 3, at_most=True),
@@ -111,7 +112,7 @@ def _figures(slices: list[_Slice], rate: float, accepted: int, appended: int) ->
 def _drawn(slices: list[_Slice], rate: float) -> str:
     steps = [one.step for one in slices]
     return picture(
-        f"80 %, 300 % and again 80 % of {rate:,.0f} single events a second",
+        f"80 %, 300 % and again 80 % of {rate:,.0f} batches of {_BATCH} a second",
         [_SLICE_S * (number + 1) for number in range(len(steps))],
         "seconds",
         [
