@@ -91,7 +91,8 @@ def run(settings: Callable[[], Settings], demo: bool) -> None:
             "log.url", "`beleg run` is for one machine; with Kafka use `collect` and `process`"
         )
     house = House(chosen, "run")
-    sys.exit(run_to_end(house.live(show_demo if demo else None)))
+    living = house.live(show_demo if demo else None)
+    sys.exit(run_to_end(living, beside_threads=True))
 
 
 @cli.command()
