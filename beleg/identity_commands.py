@@ -7,6 +7,7 @@ import click
 
 from beleg import identity as identities
 from beleg.identity import Named, Split, named
+from beleg.probable import probable
 from processors.graph import KINDS
 from spine.runtime import run_to_end
 from spine.settings import Settings
@@ -86,3 +87,6 @@ def split(
         raise click.UsageError("--why has at most 200 characters")
     asked = Split(site, str(one), str(other), why, undo)
     sys.exit(run_to_end(identities.splitting(settings(), asked, click.echo)))
+
+
+identity.add_command(probable)
