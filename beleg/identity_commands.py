@@ -9,6 +9,7 @@ import click
 from beleg import identity as identities
 from beleg.identity import Named, Split, named
 from beleg.identity_import import Wanted, import_file
+from beleg.probable import probable
 from processors.graph import KINDS
 from spine.runtime import run_to_end
 from spine.settings import Settings
@@ -121,3 +122,6 @@ def import_(
     """
     wanted = Wanted(file, site, at, dry_run)
     sys.exit(run_to_end(import_file(settings(), wanted, click.echo)))
+
+
+identity.add_command(probable)

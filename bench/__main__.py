@@ -3,6 +3,7 @@
 import platform
 import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ import click
 from bench import (
     collecting,
     consent,
+    match,
     one_machine,
     overload,
     processing,
@@ -26,6 +28,13 @@ _PARTS = (
     "consent", "rows", "collect", "process", "overload", "soak", "run", "visible", "recover",
     "volume",
 )  # fmt: skip
+_ASKED = ("match",)  # measured where it is named: it needs a library that the others do not have
+_ALONE: Mapping[str, Callable[[int], list[Figure]]] = {
+    "consent": consent.measure,
+    "rows": rows.measure,
+    "match": lambda _: match.measure(),
+}
+"""Measured in this process, by so many rounds."""
 _WITH_KAFKA = {"collect", "process", "overload", "soak"}
 
 
@@ -36,16 +45,15 @@ _WITH_KAFKA = {"collect", "process", "overload", "soak"}
 @click.option(
     "--stored", "sizes", type=int, multiple=True, help="Events stored in part `volume`; repeatable."
 )
-@click.argument("parts", nargs=-1, type=click.Choice(_PARTS))
+@click.argument("parts", nargs=-1, type=click.Choice((*_PARTS, *_ASKED)))
 def main(quick: bool, sizes: tuple[int, ...], parts: tuple[str, ...]) -> None:
-    """Measure PARTS, all of them when none is named."""
+    """Measure PARTS, all of them but `match` when none is named."""
     wanted = parts or _PARTS
     print(f"{_machine()}; Python {platform.python_version()}\n", file=sys.stderr)
     figures: list[Figure] = []
-    if "consent" in wanted:
-        figures += _told("consent", consent.measure(5 if quick else 20))
-    if "rows" in wanted:
-        figures += _told("rows", rows.measure(5 if quick else 20))
+    for part, measured in _ALONE.items():
+        if part in wanted:
+            figures += _told(part, measured(5 if quick else 20))
     if _WITH_KAFKA & set(wanted):
         if (missing := what_is_missing()) is not None:
             raise click.ClickException(missing)

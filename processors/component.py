@@ -2,8 +2,14 @@
 
 A component that is larger than `MOST` is read no further: it is a bug of a shop or an attack, and
 what is in it stays apart (`processors.persons`).
+
+Nearly all are read in one or two steps, from an identifier to its neighbours. A long chain, again a
+bug or an attack, would be a step for each of its links: there the store is asked what lies many
+links ahead. What it says is a guess, never an answer: it only lets be read in one step what would
+be read in many.
 """
 
+import asyncio
 import importlib.resources
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -16,6 +22,10 @@ MOST = 1_000
 """How many identifiers a component may have."""
 
 _MOST_TURNS = 10_000
+_PLAIN_STEPS = 4
+_LINKS = 8  # of one question; the time that the engine takes to plan more grows faster than they do
+_GUESSES = 16  # questions before what they found is read
+_MOST_AHEAD = 10_000
 _SPLIT = "(SELECT key, other_key FROM identity_splits FINAL WHERE NOT is_undone)"
 _SQL = importlib.resources.files("processors").joinpath("component.sql").read_text("utf-8")
 
@@ -45,13 +55,28 @@ class Component(NamedTuple):
 class _Known:
     """What has been read so far, and which of it is connected."""
 
-    def __init__(self) -> None:
+    def __init__(self, seeds: Collection[bytes]) -> None:
         self.identifiers: dict[bytes, Identifier] = {}
         self.evidence: list[Evidence] = []
+        self._seeds = seeds
+        self.read: set[bytes] = set()
         self._above: dict[bytes, bytes] = {}
         self._sizes: dict[bytes, int] = {}
 
-    def take(self, row: Row) -> None:
+    def learn(self, keys: Iterable[bytes], rows: Iterable[Row]) -> set[bytes]:
+        """Take what was read of these identifiers; give what is to be read next."""
+        self.read.update(keys)
+        for row in rows:
+            self._take(row)
+        asked = self._asked()
+        unread = self.identifiers.keys() - self.read
+        return {key for key in unread if self.is_small(key) and self.top(key) in asked}
+
+    def _asked(self) -> set[bytes]:
+        """Which components are of somebody who was asked about: no guess makes one."""
+        return {self.top(key) for key in self._seeds if key in self.identifiers}
+
+    def _take(self, row: Row) -> None:
         key, other, site = bytes(row[0]), bytes(row[1]), str(row[4])
         kind, other_kind = str(row[2]), str(row[3])
         self.identifiers[key] = Identifier(site, kind)
@@ -80,6 +105,7 @@ class _Known:
         return self._sizes[self.top(key)] <= MOST
 
     def components(self) -> Sequence[Component]:
+        asked = self._asked()
         members: dict[bytes, dict[bytes, Identifier]] = {}
         for key, identifier in self.identifiers.items():
             members.setdefault(self.top(key), {})[key] = identifier
@@ -89,6 +115,7 @@ class _Known:
         return [
             Component(those, evidence.get(top, []), self.is_small(top))
             for top, those in members.items()
+            if top in asked
         ]
 
 
@@ -98,15 +125,42 @@ async def components(
     """Give the components of these identifiers; of whom there is no evidence there is none.
 
     Shape: evidence of the events `without` is left out. Raises: Unavailable."""
-    known = _Known()
+    known = _Known(seeds)
     ahead: set[bytes] = set(seeds)
-    read: set[bytes] = set()
+    steps = 0
     while ahead:
-        for row in await store.select_after_write(evidence_select(ahead, without)):
-            known.take(row)
-        read |= ahead
-        ahead = {key for key in known.identifiers.keys() - read if known.is_small(key)}
-    return known.components()
+        if steps >= _PLAIN_STEPS:
+            ahead |= await _guessed(store, ahead) - known.read
+        rows = await store.select_after_write(evidence_select(ahead, without))
+        ahead = await asyncio.to_thread(known.learn, ahead, rows)
+        steps += 1
+    return await asyncio.to_thread(known.components)
+
+
+async def _guessed(store: Store, ahead: Collection[bytes]) -> set[bytes]:
+    """Give identifiers that may be connected with these, hundreds of links away.
+
+    Shape: not all of them, nor only such; at most about as many as would make each too large."""
+    found: set[bytes] = set()
+    front = set(ahead)
+    for _ in range(_GUESSES):
+        rows = await store.select_after_write(_ahead_select(front))
+        front = {bytes(key) for (key,) in rows} - found
+        found |= front
+        if not front or len(found) > MOST * len(ahead):
+            break
+    return found
+
+
+def _ahead_select(keys: Iterable[bytes]) -> str:
+    """Write the question for what lies `_LINKS` links from these, or an even number less."""
+    within = packed(keys)
+    for _ in range(_LINKS):
+        within = (
+            "(SELECT DISTINCT other_key FROM identity_evidence"
+            f" WHERE key IN {within} LIMIT {_MOST_AHEAD})"
+        )
+    return within
 
 
 def evidence_select(keys: Iterable[bytes], without: Collection[bytes] = ()) -> str:

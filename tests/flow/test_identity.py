@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import uuid4
 
 import pytest
@@ -38,14 +38,17 @@ def key(site: str, one: tuple[str, str]) -> bytes:
     return identifier_id(site, *one)
 
 
-def expected(site: str, told: Sequence[Happening]) -> dict[tuple[str, str], list[object]]:
-    """What the plain model says, by the accounts of each person."""
+def expected(
+    site: str, told: Sequence[Happening], apart: Collection[frozenset[bytes]] = ()
+) -> dict[tuple[str, str], list[object]]:
+    """What the plain model says, by the accounts of each person, where these pairs are split."""
     seen = {key(site, one): one for happening in told for one in named(happening)}
     evidence = [
         (happening.at_ms, bytes.fromhex(happening.identity), key(site, hub), key(site, one), False)
         for happening in told
         for ends in [named(happening)]
         for hub, one in [(ends[0], each) for each in ends[1:]]
+        if frozenset((key(site, hub), key(site, one))) not in apart
     ]
     found = person_model.persons(evidence, {digest: one[0] for digest, one in seen.items()})
     return {
