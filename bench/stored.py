@@ -172,6 +172,8 @@ async def fill(
         stored = min((first + count) * EVENTS_A_VISITOR, events)
         print(f"\r{stored:>12,} of {events:,} stored ", end="", file=sys.stderr)
     print(file=sys.stderr)
+    for table in _DERIVED:  # as after a day: what is derived has come to rest
+        await store.command(f"OPTIMIZE TABLE {table} FINAL")
 
 
 def _array(digests: Sequence[bytes]) -> str:
