@@ -153,20 +153,7 @@ async def fill(
         slots = {"first": first, "count": count, "stride": stride, "known": keys, "now_s": now_s}
         some, told = _VISITORS.format(**slots), _EVENTS.format(**slots)
         if landed:
-            for table, columns in _LANDED.items():
-                if table in without:
-                    continue
-                await store.command(
-                    f"INSERT INTO {table} ({columns}){_LARGE} SELECT {columns} FROM ({told})"
-                )
-            await store.command(
-                f"INSERT INTO order_facts ({_REPORTS}) SELECT {_REPORTS} FROM ({told})"
-                " WHERE name = 'purchase'"
-            )
-            await store.command(
-                "INSERT INTO identity_evidence (key, other_key, key_type, other_type, site,"
-                f" occurred_at, identity, channel, retention) {_EVIDENCE} FROM ({told}) WHERE tells"
-            )
+            await _land(store, told, without)
         for table, select in _DERIVED.items():
             await store.command(f"INSERT INTO {table} {select.format(some)}")
         stored = min((first + count) * EVENTS_A_VISITOR, events)
@@ -174,6 +161,22 @@ async def fill(
     print(file=sys.stderr)
     for table in _DERIVED:  # as after a day: what is derived has come to rest
         await store.command(f"OPTIMIZE TABLE {table} FINAL")
+
+
+async def _land(store: Store, told: str, without: Collection[str]) -> None:
+    for table, columns in _LANDED.items():
+        if table not in without:
+            await store.command(
+                f"INSERT INTO {table} ({columns}){_LARGE} SELECT {columns} FROM ({told})"
+            )
+    await store.command(
+        f"INSERT INTO order_facts ({_REPORTS}) SELECT {_REPORTS} FROM ({told})"
+        " WHERE name = 'purchase'"
+    )
+    await store.command(
+        "INSERT INTO identity_evidence (key, other_key, key_type, other_type, site,"
+        f" occurred_at, identity, channel, retention) {_EVIDENCE} FROM ({told}) WHERE tells"
+    )
 
 
 def _array(digests: Sequence[bytes]) -> str:
