@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 
@@ -19,6 +20,8 @@ from bench.figure import Cost, Figure
 from bench.process import ROOT
 from bench.raw_insert import admitted
 from bench.stored import fill, known_visitors
+from processors.derive import derive, touched
+from processors.judge import read
 from processors.loop import Processor
 from processors.site import Site
 from processors.sites import enter_sites
@@ -29,6 +32,7 @@ from spine.embedded_control import EmbeddedControl
 from spine.embedded_log import EmbeddedLog
 from spine.log import Batch, Entry, Range
 from spine.metrics import Metrics
+from spine.record import EventRecord
 from spine.settings import SiteSettings, StoreSettings
 from spine.store import Store
 
@@ -61,6 +65,7 @@ _FLOORS_S = {
     (10_000_000, "v_events, one event_id of that day"): 0.3,
     (100_000_000, "v_kpi_daily, 30 days"): 3.0,
 }
+_DERIVE_FLOORS_US = {10_000_000: 30.0, 50_000_000: 34.5}
 
 
 def measure(sizes: Sequence[int], fresh: int) -> list[Figure]:
@@ -84,6 +89,8 @@ def measure(sizes: Sequence[int], fresh: int) -> list[Figure]:
             Figure(f"{size:,} events stored: the processor and its store", us, "µs CPU/event",
                    cost=cost),
             Figure("  times the least of these sizes", us / least_us, "", 1.35, at_most=True),
+            Figure("  of it deriving, done once more", found["derive_us"], "µs CPU/event",
+                   _DERIVE_FLOORS_US.get(size), at_most=True),
             Figure("  until its filter is read, in batches of 100", found["filter_s"], "CPU s"),
         ]  # fmt: skip
         figures += [
@@ -93,8 +100,16 @@ def measure(sizes: Sequence[int], fresh: int) -> list[Figure]:
     return figures
 
 
-async def _processed(store: Store, directory: Path, stored: int, fresh: int) -> tuple[Cost, float]:
-    """Give what fresh events cost, and the CPU seconds until the filter of known ones was read."""
+class _Spent(NamedTuple):
+    """What fresh events cost; deriving what they touched once more, for an event; and the CPU
+    seconds until the filter of known ones was read."""
+
+    cost: Cost = Cost(1, 0.0)
+    derive_us: float = 0.0
+    filter_s: float = 0.0
+
+
+async def _processed(store: Store, directory: Path, stored: int, fresh: int) -> _Spent:
     log = await EmbeddedLog.open(
         directory / "log",
         batch_records=_BATCH,
@@ -116,8 +131,22 @@ async def _processed(store: Store, directory: Path, stored: int, fresh: int) -> 
             used_s.append(time.process_time())
         await _quiet(store)
     cost = Cost(fresh, time.process_time() - used_s[small + _WARM])
+    first = sum(sizes[: -fresh // _BATCH])
+    derive_us = await _derived(store, log, [*range(first, first + fresh, _BATCH)])
     await log.close()
-    return cost, used_s[small] - used_s[0]
+    return _Spent(cost, derive_us, used_s[small] - used_s[0])
+
+
+async def _derived(store: Store, log: EmbeddedLog, firsts: Sequence[int]) -> float:
+    """Derive what batches touched, as the processors did when they had landed: the rows stay."""
+    used_s = 0.0
+    for first in firsts:
+        readings = read(await log.read(0, first, _BATCH))
+        records = [one.content for one in readings if isinstance(one.content, EventRecord)]
+        began_s = time.process_time()
+        await derive(store, touched(records))
+        used_s += time.process_time() - began_s
+    return used_s / (len(firsts) * _BATCH) * 1e6
 
 
 async def _quiet(store: Store) -> None:
@@ -159,14 +188,12 @@ async def _main(directory: Path, events: int, fresh: int) -> None:
     without = ("events",) if events >= _VERY_MANY else ()
     await fill(store, events, known_visitors(_KNOWN), landed=fresh > 0, without=without)
     await _quiet(store)
-    cost, filter_s = Cost(1, 0.0), 0.0
-    if fresh:
-        cost, filter_s = await _processed(store, directory, events, fresh)
+    spent = await _processed(store, directory, events, fresh) if fresh else _Spent()
     assert store.path is not None
     questions = await asyncio.to_thread(_asked, store.path, landed=fresh > 0 and not without)
     await store.close()
-    found = {"events": cost.events, "cpu_s": cost.cpu_s, "filter_s": filter_s}
-    print(json.dumps({**found, "questions": questions}))
+    found = {"events": spent.cost.events, "cpu_s": spent.cost.cpu_s, "filter_s": spent.filter_s}
+    print(json.dumps({**found, "derive_us": spent.derive_us, "questions": questions}))
 
 
 if __name__ == "__main__":

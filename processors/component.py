@@ -168,6 +168,4 @@ def evidence_select(keys: Iterable[bytes], without: Collection[bytes] = ()) -> s
     counts = f"{kept('e')} AND (e.key, e.other_key) NOT IN {_SPLIT}"
     if without:
         counts += f" AND e.identity NOT IN {packed(without)}"
-    return _SQL.format(
-        keys=packed(keys), counts=counts, most_turns=_MOST_TURNS, most_others=2 * (MOST + 1)
-    )
+    return _SQL.format(keys=packed(keys), counts=counts, most_turns=_MOST_TURNS)

@@ -22,8 +22,8 @@ evidence AS (
             f.page, f.event_key, f.name = 'page_view', f.is_key, {shown}, f.step, f.device{campaign}
         ))) AS facts
     FROM visitor_facts AS f {windows}
-    WHERE f.visitor_id IN {visitors}
-        AND f.occurred_at >= toDateTime64(toDate({first_day}), 3, 'UTC')
+    PREWHERE f.visitor_id IN {visitors}
+    WHERE f.occurred_at >= toDateTime64(toDate({first_day}), 3, 'UTC')
         AND f.occurred_at < toDateTime64(toDate({last_day}), 3, 'UTC')
         AND {within} AND {kept}
     GROUP BY f.site, f.visitor_id, {since}

@@ -1,5 +1,5 @@
--- Whose an identifier is that belongs to another one's person: `person_key` since ever, and where it
--- is a device of several persons in turn, each with its beginning in `slices`.
+-- Whose a visitor is that belongs to another one's person: `person_key` since ever, and where it is a
+-- device of several persons in turn, each with its beginning in `slices`.
 CREATE OR REPLACE VIEW person_rows AS
 SELECT
     visitor_id AS visitor_key, intervals[1].3 AS person_key,
@@ -8,9 +8,9 @@ SELECT
         arrayMap(i -> (ifNull(i.1, toDateTime64(0, 3, 'UTC')), i.3), intervals)
     ) AS slices
 FROM persons FINAL
-WHERE notEmpty(intervals);
+WHERE identifier_type IN ('anonymous_id', 'user_id') AND notEmpty(intervals);
 
--- The same, a row for each turn.
+-- The same of all identifiers, a row for each turn.
 CREATE OR REPLACE VIEW person_slices AS
 SELECT
     visitor_id AS visitor_key, interval.1 AS valid_from, interval.2 AS valid_to,

@@ -95,7 +95,9 @@ SELECT first_order FROM (
         WHERE ordered_at IS NOT NULL AND visitor_id != toFixedString('', 16)
             AND substring(visitor_id, 11) != 'of_day'
     ) AS o
-    LEFT ANY JOIN person_rows AS p ON o.visitor_key = p.visitor_key
+    LEFT ANY JOIN (
+        SELECT * FROM person_rows WHERE visitor_key IN (SELECT visitor_id FROM orders)
+    ) AS p ON o.visitor_key = p.visitor_key
     GROUP BY multiIf(
         p.person_key = toFixedString('', 16), o.visitor_key, empty(p.slices), p.person_key,
         arrayLast(x -> x.1 <= o.at, p.slices).2

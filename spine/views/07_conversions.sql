@@ -1,11 +1,8 @@
-CREATE OR REPLACE VIEW lead_rows AS
+-- Leads and conversions of sites' own, with the session that each is of.
+CREATE OR REPLACE VIEW lead_visits AS
 SELECT
     l.site AS site, l.kind AS kind, l.event_id AS event_id, l.occurred_at AS occurred_at,
     l.visitor_key AS visitor_key,
-    multiIf(
-        p.person_key = toFixedString('', 16), l.visitor_key, empty(p.slices), p.person_key,
-        arrayLast(x -> x.1 <= l.occurred_at, p.slices).2
-    ) AS person_key,
     s.touch != '' AND l.occurred_at <= s.ended_at + INTERVAL 24 HOUR AS in_session,
     if(
         in_session, lower(hex(sipHash128(l.visitor_key, toUnixTimestamp64Milli(s.started_at)))), ''
@@ -29,7 +26,16 @@ ASOF LEFT JOIN (
         sessions_of_day.started_at AS started_at, sessions_of_day.ended_at AS ended_at,
         touches AS touch
     PREWHERE visitor_id IN (SELECT visitor_id FROM lead_facts)
-) AS s ON l.visitor_key = s.visitor_key AND l.occurred_at >= s.started_at
+) AS s ON l.visitor_key = s.visitor_key AND l.occurred_at >= s.started_at;
+
+CREATE OR REPLACE VIEW lead_rows AS
+SELECT
+    l.*,
+    multiIf(
+        p.person_key = toFixedString('', 16), l.visitor_key, empty(p.slices), p.person_key,
+        arrayLast(x -> x.1 <= l.occurred_at, p.slices).2
+    ) AS person_key
+FROM lead_visits AS l
 LEFT ANY JOIN person_rows AS p ON l.visitor_key = p.visitor_key;
 
 CREATE OR REPLACE VIEW conversions AS

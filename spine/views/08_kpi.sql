@@ -1,4 +1,18 @@
--- Visitors and persons are counted by eight bytes of their digest.
+-- Sessions of visitors of whom there is evidence. All others are persons of their own: nobody is joined
+-- with them, and no two of them are one. Rows of `persons` that have been replaced do not matter.
+CREATE OR REPLACE VIEW known_session_rows AS
+SELECT
+    site, day, started_at, touch, reinterpretAsUInt64(visitor_id) AS visitor_word,
+    cityHash64(site) + intDiv(toUnixTimestamp(started_at), 900) AS site_quarter
+FROM visitor_days FINAL
+ARRAY JOIN sessions_of_day.started_at AS started_at, touches AS touch
+PREWHERE reinterpretAsUInt64(visitor_id) IN (
+    SELECT reinterpretAsUInt64(visitor_id) FROM persons
+    WHERE identifier_type IN ('anonymous_id', 'user_id')
+);
+
+-- Visitors and persons are counted by eight bytes of their digest. As many persons as visitors, and of
+-- those of whom there is evidence as many fewer, or more where a device was several persons' in turn.
 -- Days are days in the site's time zone (UTC while the store does not know the site): of the
 -- session's start, of the order, of a refund where its column says so. What has no session is
 -- unattributed: its touch is empty. What has no currency of its own has the site's.
@@ -23,7 +37,7 @@ SELECT
     CAST(NULL, 'Nullable(Float64)') AS cac, CAST(NULL, 'Nullable(Float64)') AS cpl,
     CAST(NULL, 'Nullable(Float64)') AS ctr, CAST(NULL, 'Nullable(Float64)') AS cpc,
     if(sessions = 0, NULL, 1 - engaged_sessions / sessions) AS bounce_rate,
-    sum(a.n_persons) AS persons,
+    toUInt64(sum(a.n_persons)) AS persons,
     if(visitors = 0, NULL, orders / visitors) AS cvr_visitor,
     if(persons = 0, NULL, orders / persons) AS cvr_person,
     if(orders = 0, NULL, toFloat64(net) / orders) AS aov_net,
@@ -48,11 +62,7 @@ FROM (
                 AS date,
             s.site AS site, s.touch AS touch, CAST(NULL, 'Nullable(String)') AS own_currency,
             count() AS n_sessions, sum(s.engaged) AS n_engaged,
-            uniqExact(s.visitor_word) AS n_visitors,
-            uniqExact(multiIf(
-                p.person_word = 0, s.visitor_word, empty(p.slices), p.person_word,
-                reinterpretAsUInt64(arrayLast(x -> x.1 <= s.started_at, p.slices).2)
-            )) AS n_persons,
+            uniqExact(s.visitor_word) AS n_visitors, toInt64(n_visitors) AS n_persons,
             toUInt64(0) AS n_orders, toUInt64(0) AS n_cancelled, toUInt64(0) AS n_unconverted,
             toDecimal128(0, 4) AS sum_gross, toDecimal128(0, 4) AS sum_refunded,
             toDecimal128(0, 4) AS sum_verified_net, toDecimal128(0, 4) AS sum_reversed,
@@ -65,13 +75,26 @@ FROM (
                 reinterpretAsUInt64(visitor_key) AS visitor_word
             FROM session_rows
         ) AS s
+        GROUP BY date, site, touch
+        UNION ALL
+        SELECT
+            k.day + (k.site_quarter IN (SELECT site_quarter FROM quarter_rows WHERE ahead))
+                - (k.site_quarter IN (SELECT site_quarter FROM quarter_rows WHERE NOT ahead))
+                AS date,
+            k.site, k.touch, NULL, 0, 0, 0,
+            toInt64(uniqExact(multiIf(
+                p.person_word = 0, k.visitor_word, empty(p.slices), p.person_word,
+                reinterpretAsUInt64(arrayLast(x -> x.1 <= k.started_at, p.slices).2)
+            ))) - toInt64(uniqExact(k.visitor_word)),
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+        FROM known_session_rows AS k
         LEFT ANY JOIN (
             SELECT
                 reinterpretAsUInt64(visitor_key) AS visitor_word,
                 reinterpretAsUInt64(person_key) AS person_word, slices
             FROM person_rows
-        ) AS p ON s.visitor_word = p.visitor_word
-        GROUP BY date, site, touch
+        ) AS p ON k.visitor_word = p.visitor_word
+        GROUP BY date, k.site, k.touch
         UNION ALL
         SELECT
             toDate(substring(
@@ -98,7 +121,7 @@ FROM (
                 toString(c.occurred_at, if(t.timezone = '', 'UTC', t.timezone)), 1, 10
             )) AS date, c.site, c.touch, nullIf(c.currency, ''),
             0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, count()
-        FROM (SELECT * FROM lead_rows WHERE kind = 'lead') AS c
+        FROM (SELECT * FROM lead_visits WHERE kind = 'lead') AS c
         LEFT ANY JOIN (SELECT site, timezone FROM sites FINAL) AS t ON c.site = t.site
         GROUP BY date, c.site, c.touch, c.currency
     )

@@ -1,0 +1,1 @@
+-- Persons are counted of those visitors only of whom there is evidence, and leads by themselves.
