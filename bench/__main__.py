@@ -3,6 +3,7 @@
 import platform
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ import click
 from bench import (
     collecting,
     consent,
+    erase,
     one_machine,
     overload,
     processing,
@@ -24,7 +26,7 @@ from tests.kafka_broker import STRONG, running_broker, what_is_missing
 
 _PARTS = (
     "consent", "rows", "collect", "process", "overload", "soak", "run", "visible", "recover",
-    "volume",
+    "erase", "volume",
 )  # fmt: skip
 _WITH_KAFKA = {"collect", "process", "overload", "soak"}
 
@@ -47,20 +49,7 @@ def main(quick: bool, sizes: tuple[int, ...], parts: tuple[str, ...]) -> None:
     if "rows" in wanted:
         figures += _told("rows", rows.measure(5 if quick else 20))
     if _WITH_KAFKA & set(wanted):
-        if (missing := what_is_missing()) is not None:
-            raise click.ClickException(missing)
-        with running_broker(machine=STRONG) as broker:
-            if "collect" in wanted:
-                size = collecting.Size(1, 4.0) if quick else collecting.Size(3, 8.0)
-                figures += _told("collect", collecting.measure(broker, size))
-            if "process" in wanted:
-                events = 60_000 if quick else 300_000
-                figures += _told("process", processing.measure(broker, events))
-            if "overload" in wanted:
-                figures += _told("overload", overload.measure(broker, 4.0 if quick else 10.0))
-            if "soak" in wanted:
-                phases = soak.Phases(30, 20, 30) if quick else soak.Phases(600, 120, 180)
-                figures += _told("soak", soak.measure(broker, phases))
+        figures += _with_kafka(wanted, quick)
     if "run" in wanted:
         events = 100_000 if quick else 1_000_000
         figures += _told("run", one_machine.measure(events))
@@ -68,6 +57,8 @@ def main(quick: bool, sizes: tuple[int, ...], parts: tuple[str, ...]) -> None:
         figures += _told("visible", visible.measure(15.0 if quick else 60.0))
     if "recover" in wanted:
         figures += _told("recover", recovery.measure(1_000_000 if quick else 10_000_000))
+    if "erase" in wanted:
+        figures += _told("erase", erase.measure(100_000 if quick else 1_000_000, 400))
     if "volume" in wanted:
         stored = (100_000, 1_000_000) if quick else (100_000, 1_000_000, 10_000_000, 100_000_000)
         fresh = 30_000 if quick else 100_000
@@ -78,6 +69,24 @@ def main(quick: bool, sizes: tuple[int, ...], parts: tuple[str, ...]) -> None:
         f"\n{_machine()}; " + (f"missed: {'; '.join(missed)}" if missed else "every floor is kept")
     )
     sys.exit(1 if missed else 0)
+
+
+def _with_kafka(wanted: Sequence[str], quick: bool) -> list[Figure]:
+    if (missing := what_is_missing()) is not None:
+        raise click.ClickException(missing)
+    figures: list[Figure] = []
+    with running_broker(machine=STRONG) as broker:
+        if "collect" in wanted:
+            size = collecting.Size(1, 4.0) if quick else collecting.Size(3, 8.0)
+            figures += _told("collect", collecting.measure(broker, size))
+        if "process" in wanted:
+            figures += _told("process", processing.measure(broker, 60_000 if quick else 300_000))
+        if "overload" in wanted:
+            figures += _told("overload", overload.measure(broker, 4.0 if quick else 10.0))
+        if "soak" in wanted:
+            phases = soak.Phases(30, 20, 30) if quick else soak.Phases(600, 120, 180)
+            figures += _told("soak", soak.measure(broker, phases))
+    return figures
 
 
 def _told(part: str, figures: list[Figure]) -> list[Figure]:

@@ -1,7 +1,7 @@
 """A store filled by SQL, as another log left it that was read to its end.
 
-Ten events a visitor, one visit each, over thirty days; every twentieth visitor bought, with a user
-id. `python -m bench.stored DATA_DIR EVENTS` fills one.
+Ten events a visitor, one visit each, over thirty days or so many; every twentieth visitor bought,
+with a user id. `python -m bench.stored DATA_DIR EVENTS` fills one.
 """
 
 import asyncio
@@ -23,11 +23,12 @@ _LARGE = (
 _NOBODY = "toFixedString('', 16)"
 
 # One row per visitor. The first ones are those whose ids the traffic of `bench.traffic` has.
-_VISITORS = f"""
+_VISITORS = """
 SELECT number AS v, 'shop' AS site,
-    if(number % {{stride}} = 0 AND intDiv(number, {{stride}}) < length(known),
-        known[intDiv(number, {{stride}}) + 1], MD5(concat('v', toString(number)))) AS visitor_id,
-    toStartOfSecond(now64(3, 'UTC')) - toIntervalSecond(600 + cityHash64(number) % {DAYS * 86_400})
+    if(number % {stride} = 0 AND intDiv(number, {stride}) < length(known),
+        known[intDiv(number, {stride}) + 1], MD5(concat('v', toString(number)))) AS visitor_id,
+    toStartOfSecond(now64(3, 'UTC'))
+        - toIntervalSecond(600 + cityHash64(number) % ({days} * 86400))
         AS started_at,
     started_at + INTERVAL 540 SECOND AS ended_at, number % 20 = 0 AS bought,
     MD5(concat('u', toString(number))) AS user_key, MD5(concat('o', toString(number))) AS order_key,
@@ -39,7 +40,7 @@ SELECT number AS v, 'shop' AS site,
     if(way = 0, 'gclid', '') AS click_id_name,
     if(way = 0, hex(cityHash64(number, 3)), '') AS click_id,
     concat('https://shop.example/en/kitchen/p-', toString(number % 997)) AS page
-FROM (SELECT number, {{known}} AS known FROM numbers({{first}}, {{count}}))
+FROM (SELECT number, {known} AS known FROM numbers({first}, {count}))
 """
 _EVENTS = f"""
 SELECT v.*, toString(v.v * {EVENTS_A_VISITOR} + nth) AS event_id, nth,
@@ -73,7 +74,7 @@ _EVIDENCE = (
 )
 _DERIVED = {
     "visitor_days": "SELECT site, visitor_id, toDate(started_at), [(started_at, ended_at, 10, 5, 1,"
-    " source, medium, campaign, channel_group, click_id_name, click_id, page, 1)], 1",
+    " source, medium, campaign, channel_group, click_id_name, click_id, page, 1, 'desktop')], 1",
     "orders": "SELECT order_key, site, concat('S-', toString(v)), ended_at, ended_at, 'EUR', 39.98,"
     " 0, NULL, NULL, 'purchased', 0, 1, 0, visitor_id, 0, 0, 0, 0, 0, [], [], 1",
     "persons": "SELECT visitor_id, site, 'anonymous_id',"
@@ -93,6 +94,7 @@ async def fill(
     events: int,
     known: Sequence[bytes] = (),
     *,
+    days: int = DAYS,
     landed: bool = True,
     without: Collection[str] = (),
 ) -> None:
@@ -100,22 +102,19 @@ async def fill(
 
     Shape: the visitors in `known` are spread evenly over all; tables `without` stay empty."""
     visitors = events // EVENTS_A_VISITOR
-    keys = (
-        f"(SELECT groupArray(k) FROM (SELECT arrayJoin({_array(known)}) AS k))" if known else "[]"
-    )
+    keys = _array(known)
     at_once = _AT_ONCE // EVENTS_A_VISITOR
     for first in range(0, visitors, at_once):
         count = min(at_once, visitors - first)
         stride = max(visitors // max(len(known), 1), 1)
-        slots = {"first": first, "count": count, "stride": stride, "known": keys}
+        slots = {"first": first, "count": count, "stride": stride, "known": keys, "days": days}
         some, told = _VISITORS.format(**slots), _EVENTS.format(**slots)
         if landed:
             for table, columns in _LANDED.items():
-                if table in without:
-                    continue
-                await store.command(
-                    f"INSERT INTO {table} ({columns}){_LARGE} SELECT {columns} FROM ({told})"
-                )
+                if table not in without:
+                    await store.command(
+                        f"INSERT INTO {table} ({columns}){_LARGE} SELECT {columns} FROM ({told})"
+                    )
             await store.command(
                 f"INSERT INTO order_facts ({_REPORTS}) SELECT {_REPORTS} FROM ({told})"
                 " WHERE name = 'purchase'"
@@ -134,8 +133,11 @@ async def fill(
 
 
 def _array(digests: Sequence[bytes]) -> str:
+    if not digests:
+        return "[]"
     inner = packed(digests).removeprefix("(SELECT reinterpretAsFixedString(arrayJoin(")
-    return f"arrayMap(k -> reinterpretAsFixedString(k), {inner.removesuffix(')))')})"
+    array = f"arrayMap(k -> reinterpretAsFixedString(k), {inner.removesuffix(')))')})"
+    return f"(SELECT groupArray(k) FROM (SELECT arrayJoin({array}) AS k))"
 
 
 async def _main(data_dir: Path, events: int) -> None:

@@ -217,9 +217,10 @@ async def _rewrite_fates(store: Store, run: str, rejected: Sequence[Position]) -
 async def _take_facts(store: Store, run: str) -> None:
     event = _of(run, "event")
     # What is left of an order: amounts, currency, times and its number, and nobody's.
-    await store.command(
+    await store.mutate(
+        "order_facts",
         "ALTER TABLE order_facts UPDATE visitor_id = toFixedString('', 16)"
-        f" WHERE identity IN {event} SETTINGS mutations_sync = 2, {QUIET}"
+        f" WHERE identity IN {event} SETTINGS mutations_sync = 2, {QUIET}",
     )
     for table in ("visitor_facts", "identity_evidence"):
         await delete(store, table, f"identity IN {event}")
