@@ -1,9 +1,10 @@
 """`beleg check`: everything that a start needs, looked at without changing anything."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from beleg.commands import Say, opened_books, opened_log
-from beleg.open_log import check_key, erasure_key, kafka_topic, own_log_id
+from beleg.open_log import check_key, erasure_key, kafka_topic, own_log_id, side_topics
 from collector.countries import Countries
 from consent_rules.regions import load_all
 from processors.adopt import plan
@@ -24,12 +25,7 @@ async def check(settings: Settings, say: Say) -> int:
         Countries(settings.collector.country_file, Metrics("check"))
         say(f"countries: {settings.collector.country_file} can be read")
     if settings.log.url != "embedded":
-        topic = kafka_topic(settings.log)
-        check_key(erasure_key(settings), by_day)
-        if erasure_key(settings) is None:
-            say("warning: erasure.key_file is not set: nobody can be erased")
-        for risk in (*await inspect(topic), *await inspect(topic.control)):
-            say(f"warning: {risk}")
+        await _check_kafka(settings, by_day, say)
     elif not (data_dir / "log.sqlite").exists():
         say(f"data_dir: {data_dir} has no data yet; `beleg run` makes it")
         return 0
@@ -49,6 +45,15 @@ async def check(settings: Settings, say: Say) -> int:
                 )
             say(f"log: {log.name} takes writes and is the one the store has read")
     return 0
+
+
+async def _check_kafka(settings: Settings, by_day: Sequence[str], say: Say) -> None:
+    check_key(erasure_key(settings), by_day)
+    if erasure_key(settings) is None:
+        say("warning: erasure.key_file is not set: nobody can be erased")
+    for topic in (kafka_topic(settings.log), *side_topics(settings)):
+        for risk in await inspect(topic):
+            say(f"warning: {risk}")
 
 
 def _check_sites(sites: dict[str, SiteSettings], say: Say) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 import click
 
-from beleg.open_log import kafka_topic, open_log, own_log_id
+from beleg.open_log import open_log, own_log_id, side_topics
 from beleg.parcel import bounded_lines
 from beleg.rebuild import rebuild_all
 from beleg.send import Progress, SendOptions, Summary, send
@@ -83,7 +83,8 @@ async def migrate(settings: Settings, say: Say) -> None:
                 log_id = await register(store, log, own_log_id(log))
                 say(f"log {log_id} is {log.name} with {log.partitions} partition(s)")
             if settings.log.url != "embedded":
-                await provide(kafka_topic(settings.log).control)
+                for topic in side_topics(settings):
+                    await provide(topic)
             due = await is_due(store)
             if due:
                 await put_in_force(store, settings.sites)

@@ -1,8 +1,9 @@
 """The log that the settings name."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from consent_rules.regions import load_all
 from spine.control_log import ControlLog
 from spine.embedded_control import EmbeddedControl
 from spine.embedded_log import EmbeddedLog
@@ -49,6 +50,17 @@ def control_log(settings: Settings) -> ControlLog:
     if settings.log.url == "embedded":
         return EmbeddedControl(_file(settings))
     return KafkaControl(kafka_topic(settings.log).control)
+
+
+def side_topics(settings: Settings) -> Sequence[KafkaTopic]:
+    """Give the topics beside the one of events that the sites need now: rules may change, and then
+    who needs one more makes it. Raises: Misconfigured."""
+    topic = kafka_topic(settings.log)
+    wants_salts = any(
+        load_all(name, site.consent, site.regions).uses_salts
+        for name, site in settings.sites.items()
+    )
+    return [topic.control, topic.salts] if wants_salts else [topic.control]
 
 
 async def salts_of(

@@ -3,7 +3,7 @@
 import platform
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -11,6 +11,7 @@ import click
 from bench import (
     collecting,
     consent,
+    erase,
     match,
     one_machine,
     overload,
@@ -26,7 +27,7 @@ from tests.kafka_broker import STRONG, running_broker, what_is_missing
 
 _PARTS = (
     "consent", "rows", "collect", "process", "overload", "soak", "run", "visible", "recover",
-    "volume",
+    "erase", "volume",
 )  # fmt: skip
 _ASKED = ("match",)  # measured where it is named: it needs a library that the others do not have
 _ALONE: Mapping[str, Callable[[int], list[Figure]]] = {
@@ -55,20 +56,7 @@ def main(quick: bool, sizes: tuple[int, ...], parts: tuple[str, ...]) -> None:
         if part in wanted:
             figures += _told(part, measured(5 if quick else 20))
     if _WITH_KAFKA & set(wanted):
-        if (missing := what_is_missing()) is not None:
-            raise click.ClickException(missing)
-        with running_broker(machine=STRONG) as broker:
-            if "collect" in wanted:
-                size = collecting.Size(1, 4.0) if quick else collecting.Size(3, 8.0)
-                figures += _told("collect", collecting.measure(broker, size))
-            if "process" in wanted:
-                events = 60_000 if quick else 300_000
-                figures += _told("process", processing.measure(broker, events))
-            if "overload" in wanted:
-                figures += _told("overload", overload.measure(broker, 4.0 if quick else 10.0))
-            if "soak" in wanted:
-                phases = soak.Phases(30, 20, 30) if quick else soak.Phases(600, 120, 180)
-                figures += _told("soak", soak.measure(broker, phases))
+        figures += _with_kafka(wanted, quick)
     if "run" in wanted:
         events = 100_000 if quick else 1_000_000
         figures += _told("run", one_machine.measure(events))
@@ -76,6 +64,8 @@ def main(quick: bool, sizes: tuple[int, ...], parts: tuple[str, ...]) -> None:
         figures += _told("visible", visible.measure(15.0 if quick else 60.0))
     if "recover" in wanted:
         figures += _told("recover", recovery.measure(1_000_000 if quick else 10_000_000))
+    if "erase" in wanted:
+        figures += _told("erase", erase.measure(100_000 if quick else 1_000_000, 400))
     if "volume" in wanted:
         stored = (100_000, 1_000_000) if quick else (100_000, 1_000_000, 10_000_000, 100_000_000)
         fresh = 30_000 if quick else 100_000
@@ -86,6 +76,24 @@ def main(quick: bool, sizes: tuple[int, ...], parts: tuple[str, ...]) -> None:
         f"\n{_machine()}; " + (f"missed: {'; '.join(missed)}" if missed else "every floor is kept")
     )
     sys.exit(1 if missed else 0)
+
+
+def _with_kafka(wanted: Sequence[str], quick: bool) -> list[Figure]:
+    if (missing := what_is_missing()) is not None:
+        raise click.ClickException(missing)
+    figures: list[Figure] = []
+    with running_broker(machine=STRONG) as broker:
+        if "collect" in wanted:
+            size = collecting.Size(1, 4.0) if quick else collecting.Size(3, 8.0)
+            figures += _told("collect", collecting.measure(broker, size))
+        if "process" in wanted:
+            figures += _told("process", processing.measure(broker, 60_000 if quick else 300_000))
+        if "overload" in wanted:
+            figures += _told("overload", overload.measure(broker, 4.0 if quick else 10.0))
+        if "soak" in wanted:
+            phases = soak.Phases(30, 20, 30) if quick else soak.Phases(600, 120, 180)
+            figures += _told("soak", soak.measure(broker, phases))
+    return figures
 
 
 def _told(part: str, figures: list[Figure]) -> list[Figure]:

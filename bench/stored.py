@@ -1,9 +1,9 @@
 """A store filled by SQL, as another log left it that was read to its end.
 
-Ten events a visitor, one visit each, over thirty days; every twentieth visitor bought. Every tenth
-told a user id: of eight of them one has the user of the one before, a second device of one person,
-and one is a device of two users in turn; every second told an e-mail, too. What is derived is what
-the processors would derive (`tests/flow/test_bench_stored.py`).
+Ten events a visitor, one visit each, over thirty days or so many; every twentieth visitor bought.
+Every tenth told a user id: of eight of them one has the user of the one before, a second device of
+one person, and one is a device of two users in turn; every second told an e-mail, too. What is
+derived is what the processors would derive (`tests/flow/test_bench_stored.py`).
 `python -m bench.stored DATA_DIR EVENTS` fills one.
 """
 
@@ -31,8 +31,8 @@ _VISITORS = f"""
 SELECT number AS v, 'shop' AS site,
     if(number % {{stride}} = 0 AND intDiv(number, {{stride}}) < length(known),
         known[intDiv(number, {{stride}}) + 1], MD5(concat('v', toString(number)))) AS visitor_id,
-    toDateTime64({{now_s}}, 3, 'UTC') - toIntervalSecond(600 + cityHash64(number) % {DAYS * 86_400})
-        AS started_at,
+    toDateTime64({{now_s}}, 3, 'UTC')
+        - toIntervalSecond(600 + cityHash64(number) % ({{days}} * 86400)) AS started_at,
     started_at + INTERVAL 540 SECOND AS ended_at, number % 20 = 0 AS bought,
     number % 10 = 0 AS told, intDiv(number, 10) AS teller, teller % 8 = 1 AS is_second,
     teller % 8 = 2 AS is_shared, told AND teller % 2 = 0 AS told_email,
@@ -135,6 +135,7 @@ async def fill(
     events: int,
     known: Sequence[bytes] = (),
     *,
+    days: int = DAYS,
     landed: bool = True,
     without: Collection[str] = (),
 ) -> None:
@@ -143,14 +144,13 @@ async def fill(
     Shape: the visitors in `known` are spread evenly over all; tables `without` stay empty."""
     visitors = events // EVENTS_A_VISITOR
     now_s = int(time.time())
-    keys = (
-        f"(SELECT groupArray(k) FROM (SELECT arrayJoin({_array(known)}) AS k))" if known else "[]"
-    )
+    keys = _array(known)
     at_once = _AT_ONCE // EVENTS_A_VISITOR
     for first in range(0, visitors, at_once):
         count = min(at_once, visitors - first)
         stride = max(visitors // max(len(known), 1), 1)
-        slots = {"first": first, "count": count, "stride": stride, "known": keys, "now_s": now_s}
+        span = {"now_s": now_s, "days": days}
+        slots = {"first": first, "count": count, "stride": stride, "known": keys, **span}
         some, told = _VISITORS.format(**slots), _EVENTS.format(**slots)
         if landed:
             await _land(store, told, without)
@@ -180,8 +180,11 @@ async def _land(store: Store, told: str, without: Collection[str]) -> None:
 
 
 def _array(digests: Sequence[bytes]) -> str:
+    if not digests:
+        return "[]"
     inner = packed(digests).removeprefix("(SELECT reinterpretAsFixedString(arrayJoin(")
-    return f"arrayMap(k -> reinterpretAsFixedString(k), {inner.removesuffix(')))')})"
+    array = f"arrayMap(k -> reinterpretAsFixedString(k), {inner.removesuffix(')))')})"
+    return f"(SELECT groupArray(k) FROM (SELECT arrayJoin({array}) AS k))"
 
 
 async def _main(data_dir: Path, events: int) -> None:

@@ -152,6 +152,11 @@ def _in(positions: Sequence[Position]) -> str:
     return "(" + ", ".join(f"('{log}', {one}, {at})" for log, one, at in positions) + ")"
 
 
+def _splits(run: str) -> str:
+    whose = _of(run, "subject")
+    return f"(key IN {whose} OR other_key IN {whose})"
+
+
 def _lead(run: str) -> str:
     return f"{LEAD_IDENTITY} IN {_of(run, 'event')}"
 
@@ -172,6 +177,7 @@ async def _count(
         "persons": f"visitor_id IN {visitor} AND notEmpty(intervals)",
         "consent_log": f"subject IN {visitor}",
         "consent_proofs": f"identity IN {_of(run, 'proof')}",
+        "identity_splits": _splits(run),
         "fates": f"identity IN {event}",
     }
     sums = ", ".join(
@@ -217,15 +223,15 @@ async def _rewrite_fates(store: Store, run: str, rejected: Sequence[Position]) -
 async def _take_facts(store: Store, run: str) -> None:
     event = _of(run, "event")
     # What is left of an order: amounts, currency, times and its number, and nobody's.
-    await store.command(
+    await store.mutate(
+        "order_facts",
         "ALTER TABLE order_facts UPDATE visitor_id = toFixedString('', 16)"
-        f" WHERE identity IN {event} SETTINGS mutations_sync = 2, {QUIET}"
+        f" WHERE identity IN {event} SETTINGS mutations_sync = 2, {QUIET}",
     )
     for table in ("visitor_facts", "identity_evidence"):
         await delete(store, table, f"identity IN {event}")
     await delete(store, "lead_facts", _lead(run))
-    whose = _of(run, "subject")
-    await delete(store, "identity_splits", f"key IN {whose} OR other_key IN {whose}")
+    await delete(store, "identity_splits", _splits(run))
 
 
 async def _derive_again(store: Store, run: str, visitors: set[bytes], orders: set[bytes]) -> None:

@@ -7,7 +7,7 @@ still there goes, and an erasure is closed only when the ledger and the spills h
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import structlog
@@ -27,6 +27,7 @@ from spine.log import Log
 from spine.mark import Mark
 from spine.metrics import Metrics
 from spine.record import EventRecord
+from spine.store import packed
 
 KeptUntil = Callable[[], Awaitable[LogKept]]
 """Says how long the log keeps what is on it now."""
@@ -128,17 +129,27 @@ class Eraser:
         """Enter the marks that are new here; say whether there were any."""
         heard = False
         while (learnt := self._control.marks_after(self._number, _PAGE)).marks:
+            missing = await self._missing(learnt.marks)
             await self._place.store.insert(
                 "erasure_marks",
                 {
-                    "mark": [one.control_key for one in learnt.marks],
-                    "erased_until": [one.at_ms for one in learnt.marks],
-                    "erasure": [one.erasure for one in learnt.marks],
+                    "mark": [one.control_key for one in missing],
+                    "erased_until": [one.at_ms for one in missing],
+                    "erasure": [one.erasure for one in missing],
                 },
             )
             await self._enter({one.erasure: one for one in learnt.marks})
             self._number, heard = learnt.number, True
         return heard
+
+    async def _missing(self, marks: Sequence[Mark]) -> Sequence[Mark]:
+        """Give those of the marks that the store has not: at a start it has nearly all."""
+        rows = await self._place.store.select_after_write(
+            "SELECT mark, toUnixTimestamp64Milli(erased_until), erasure FROM erasure_marks"
+            f" WHERE mark IN {packed(one.control_key for one in marks)}"
+        )
+        stored = {(bytes(mark), int(at_ms), str(erasure)) for mark, at_ms, erasure in rows}
+        return [one for one in marks if (one.control_key, one.at_ms, one.erasure) not in stored]
 
     async def _enter(self, marks: Mapping[str, Mark]) -> None:
         ids = ", ".join(f"'{one}'" for one in marks)

@@ -49,4 +49,6 @@ async def take_out(store: Store, reduced: Sequence[Reading]) -> None:
 
 
 async def _delete(store: Store, table: str, where: str) -> None:
-    await store.command(f"ALTER TABLE {table} DELETE WHERE {where} SETTINGS mutations_sync = 2")
+    await store.mutate(
+        table, f"ALTER TABLE {table} DELETE WHERE {where} SETTINGS mutations_sync = 2"
+    )

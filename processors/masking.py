@@ -22,11 +22,10 @@ async def delete(store: Store, table: str, where: str) -> None:
     ):
         return
     if table in _OF_MANY_PARTS:
-        await store.command(
-            f"ALTER TABLE {table} DELETE WHERE {where} SETTINGS mutations_sync = 2, {QUIET}"
-        )
+        change = f"ALTER TABLE {table} DELETE WHERE {where} SETTINGS mutations_sync = 2, {QUIET}"
     else:
-        await store.command(f"DELETE FROM {table} WHERE {where} SETTINGS {QUIET}")
+        change = f"DELETE FROM {table} WHERE {where} SETTINGS {QUIET}"
+    await store.mutate(table, change)
 
 
 async def purge(store: Store) -> None:
@@ -38,6 +37,6 @@ async def purge(store: Store) -> None:
         " AND has_lightweight_delete"
     )
     for table in sorted({str(name) for (name,) in masked}.intersection(TABLES)):
-        await store.command(
-            f"ALTER TABLE {table} APPLY DELETED MASK SETTINGS mutations_sync = 2, {QUIET}"
+        await store.mutate(
+            table, f"ALTER TABLE {table} APPLY DELETED MASK SETTINGS mutations_sync = 2, {QUIET}"
         )

@@ -121,8 +121,9 @@ async def clear_days(store: Store, site: str, until: int) -> None:
     brings back, the next run deletes."""
     here = f"site = '{site}' AND day < toDate({until})"
     if await store.select_after_write(f"SELECT 1 FROM visitor_days WHERE {here} LIMIT 1"):
-        await store.command(
-            f"ALTER TABLE visitor_days DELETE WHERE {here} SETTINGS mutations_sync = 2"
+        await store.mutate(
+            "visitor_days",
+            f"ALTER TABLE visitor_days DELETE WHERE {here} SETTINGS mutations_sync = 2",
         )
 
 

@@ -93,7 +93,9 @@ async def _delete(store: Store, one: Over, rows: Mapping[str, int]) -> AsyncIter
 async def _delete_from(store: Store, table: str, condition: str) -> None:
     # A mutation, and no lightweight delete: that would leave the bytes until the next merge. Nor
     # are partitions dropped: a late event of another class may land there this very moment.
-    await store.command(f"ALTER TABLE {table} DELETE WHERE {condition} SETTINGS mutations_sync = 2")
+    await store.mutate(
+        table, f"ALTER TABLE {table} DELETE WHERE {condition} SETTINGS mutations_sync = 2"
+    )
 
 
 async def _forget_proofs(store: Store, one: Over) -> AsyncIterator[Gone]:

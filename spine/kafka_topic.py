@@ -36,12 +36,13 @@ _REQUIRED_OF_CONTROL = {
     "min.compaction.lag.ms": "86400000",
 }
 
-# Of salts nothing is kept for much longer than a day of 25 hours and the ten minutes before it.
-# What has to go is told by time alone: compaction would wait for later values.
+# Of salts nothing is kept for much longer than a day of 25 hours, the ten minutes before it, and
+# two hours and more by which clocks may be apart. What has to go is told by time alone:
+# compaction would wait for later values.
 _REQUIRED_OF_SALTS = {
     "cleanup.policy": "delete",
     "message.timestamp.type": "LogAppendTime",
-    "retention.ms": "93600000",
+    "retention.ms": "100800000",
     "segment.ms": "3600000",
 }
 

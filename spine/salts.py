@@ -6,7 +6,7 @@ Invariants:
    was read from its beginning to behind where it stands, so that everybody uses the same.
 2. Without a salt there is no id; never one of another day's salt.
 3. Who has one lets go of it an hour after its day. The log does so by itself: a topic by its
-   retention, within 28 hours after the day; a file when it is opened, which is done then.
+   retention, within 30 hours after the day; a file when it is opened, which is done then.
 """
 
 import asyncio

@@ -18,6 +18,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError, ProgrammingError
 
 from spine.errors import Misconfigured, Unavailable
 from spine.migrations import migrations, statements, views
+from spine.mutation import WAKES_EVERY_S, wake
 from spine.store_trouble import brief, translated
 from spine.trust import trusting
 
@@ -160,6 +161,16 @@ class Store:
     async def command(self, sql: str) -> None:
         """Run a statement that writes. Raises: Unavailable."""
         await self._in_thread(lambda: self._writer.command(sql))
+
+    async def mutate(self, table: str, change: str) -> None:
+        """Run a statement that changes parts of a table, to its end in all. Raises: Unavailable."""
+        changing = asyncio.create_task(self.command(change))
+        try:
+            while not (await asyncio.wait({changing}, timeout=WAKES_EVERY_S))[0]:
+                await self._in_thread(lambda: wake(self._reader, table))
+            await changing
+        finally:
+            changing.cancel()
 
     async def select(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
         """Ask a question. Raises: Unavailable."""

@@ -56,7 +56,7 @@ def quick_broker() -> Iterator[Broker]:
 
 
 async def test_kafka_lets_go_of_a_salt_though_nothing_comes_after_it(quick_broker: Broker) -> None:
-    """With a retention of a second instead of 26 hours; all other settings are the topic's own."""
+    """With a retention of a second instead of 28 hours; all other settings are the topic's own."""
     topic = KafkaTopic(quick_broker.servers, fresh_topic(), 3, DEADLINE_MS)
     forgets, log = topic.salts, KafkaControl(topic.salts)
     await log.open()

@@ -157,6 +157,21 @@ async def test_an_insert_over_hundreds_of_days_is_one_insert(store: Store) -> No
     assert await store.select("SELECT count() FROM days") == [(300,)]
 
 
+async def test_a_mutation_does_not_sleep_between_the_parts_of_a_table(store: Store) -> None:
+    await store.command(
+        "CREATE TABLE many (day UInt16, who UInt16) ENGINE = MergeTree PARTITION BY day"
+        " ORDER BY who"
+    )
+    await store.insert("many", {"day": list(range(120)), "who": list(range(120))})
+    async with asyncio.timeout(7.0):  # as the engine does it by itself, it takes 18 s
+        await store.mutate(
+            "many", "ALTER TABLE many DELETE WHERE who = 7 SETTINGS mutations_sync = 2"
+        )
+    assert await store.select("SELECT count() FROM many") == [(119,)]
+    with pytest.raises(Exception, match="nowhere"):
+        await store.mutate("many", "ALTER TABLE many DELETE WHERE nowhere = 7")
+
+
 async def test_a_wrong_statement_is_a_bug_and_not_weather(store: Store) -> None:
     with pytest.raises(Exception, match="UNKNOWN_TABLE") as trouble:
         await store.select("SELECT * FROM nowhere")

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import aiohttp
 import pytest
 
+from processors.masking import TABLES
 from spine.digest import identifier_id
 from tests.flow.houses import ORIGIN, SERVER_KEY, House, embedded_house, house_of
 
@@ -157,6 +158,9 @@ def test_of_an_erased_person_nothing_is_left_and_the_rest_is_as_it_was(
     house.wait_until("SELECT count() FROM v_events", 8)
     house.wait_until("SELECT count() FROM v_consent_log WHERE told_by = 'decision'", 2)
     assert in_tables(house, cast.forms()), "the scan is blind"
+    pair = ("--site", "shop", f"user_id={cast.anna}", f"anonymous_id={cast.phone}")
+    for how in (("--why", f"so says {cast.anna}"), ("--undo",)):
+        assert house.run("identity", "split", *pair, *how).returncode == 0
     before = shown(house)
     rest = {
         view: [
@@ -176,6 +180,8 @@ def test_of_an_erased_person_nothing_is_left_and_the_rest_is_as_it_was(
     receipt = erase(house, "order=T1-0", "--why", "ticket 7")
     assert receipt["found"]["events"] == 5
     assert receipt["found"]["order_facts"] == 1
+    assert receipt["found"]["identity_splits"] == 2
+    assert set(receipt["found"]) == {*TABLES, "order_facts", "fates"}
     decisions = receipt["found"]["consent_log"]
     assert decisions >= 2
     assert receipt["why"] == "ticket 7"

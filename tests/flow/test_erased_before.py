@@ -166,3 +166,6 @@ async def test_what_lands_while_somebody_is_erased_goes_before_the_ledger_line(
         assert gone == [1, 3, 5]
         await eraser.step(processor.turn)
         assert await own.select("SELECT state, why FROM erasures FINAL") == [("closed", "")]
+        # As at the next start: what the store has of the marks is not written once more.
+        await Eraser(place, log, control, kept_until, metrics).step(processor.turn)
+        assert await own.select("SELECT count() FROM erasure_marks") == [(1,)]

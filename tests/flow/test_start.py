@@ -1,6 +1,8 @@
 """What cannot start says why in one sentence that names the key, and exits with 2."""
 
+import asyncio
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -8,9 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from spine.kafka_topic import KafkaTopic
 from tests.flow.houses import SITE, Process, embedded_house, kafka_house
 from tests.kafka_broker import Broker
+from tests.kafka_logs import admin
 
 
 def beleg(*arguments: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
@@ -132,6 +137,28 @@ def test_check_warns_of_a_topic_that_one_broker_could_lose(
         assert "1 replica(s): keep 3" in checked
         assert "min.insync.replicas is 1" in checked
         assert "takes writes" in checked
+
+
+def test_check_looks_at_the_topic_of_salts_where_a_site_has_ids_of_the_day(
+    tmp_path: Path, kafka_broker: Broker
+) -> None:
+    key = 'erasure.key = "a secret of more than thirty-two characters"'
+    with kafka_house(tmp_path, kafka_broker, key, roles=()) as house:
+        assert "-salts" not in house.run("check").stdout
+        with house.config.open("a") as config:
+            config.write('consent = "fr_cookieless"\n')
+        refused(house.run("check", check=False), "-salts yet", "beleg migrate")
+        _ = house.run("migrate")
+        (salts,) = re.findall(r"topic (\S+-salts) has 1 replica", house.run("check").stdout)
+        asyncio.run(_kept_for_ever(kafka_broker, salts))
+        refused(house.run("check", check=False), f"{salts}: retention.ms", "outlive their day")
+
+
+async def _kept_for_ever(broker: Broker, topic: str) -> None:
+    salts = KafkaTopic(broker.servers, topic, 1, kind="salts")
+    kept = {**salts.required, "retention.ms": "-1", "max.message.bytes": "8388608"}
+    async with admin(salts) as client:
+        await client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, kept)])
 
 
 def test_check_does_not_make_the_topic_it_misses(tmp_path: Path, kafka_broker: Broker) -> None:

@@ -1,9 +1,13 @@
 """A receipt says what it was made of, and nothing of it can be changed."""
 
+import re
+from pathlib import Path
+
 import msgspec
 import pytest
 
-from processors.receipt import LogKept, Work, is_genuine, receipt_of
+from processors.masking import TABLES
+from processors.receipt import LogKept, Receipt, Work, is_genuine, receipt_of
 from spine.erasure_key import ErasureKey
 
 KEY = ErasureKey(b"a secret of more than thirty-two characters")
@@ -53,3 +57,11 @@ def test_what_is_no_receipt_or_of_another_key_is_not_genuine() -> None:
     other = ErasureKey(b"another secret of more than thirty-two characters")
     for content in (b"", b"\xff", b"[" * 100_000, b"{}", receipt_of(WORK, other)):
         assert not is_genuine(content, KEY)
+
+
+def test_the_one_that_is_shown_has_all_that_one_has() -> None:
+    page = (Path(__file__).parents[3] / "docs/erasure.md").read_text("utf-8")
+    (shown,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    assert set(msgspec.json.decode(shown)) == set(msgspec.json.decode(receipt_of(WORK, KEY)))
+    receipt = msgspec.json.decode(shown, type=Receipt)
+    assert set(receipt.found) == {*TABLES, "order_facts", "fates"}
