@@ -1,16 +1,13 @@
 """How busy the thread of the event loop is: how long it had the CPU, or waited for its turn on it.
 
 A loop that always finds something to do never sleeps; one that waits for the log, or for the
-interpreter, does. What the kernel lets wait for a core is busy too, as others may want the same. Of
-what waits for the interpreter only the loop can tell: it comes late to what it meant to do.
+interpreter, does. What the kernel lets wait for a core is busy too, as others may want the same.
 """
 
-import math
 import os
 import time
 from pathlib import Path
 
-_LATE = 1.5
 _SCHEDSTAT = Path("/proc/thread-self/schedstat")
 
 
@@ -22,15 +19,13 @@ class Busy:
         self._at_ns = time.monotonic_ns()
         self._had_ns = self._wanted_ns()
 
-    def since(self, meant_s: float = math.inf) -> tuple[float, float]:
+    def since(self) -> tuple[float, float]:
         """Give the share of the time since the last look that was busy, and that time.
 
-        Shape: all of it was, when this look is later by half than it was meant to be.
         Units: seconds."""
         at_ns, had_ns = time.monotonic_ns(), self._wanted_ns()
         took_ns = max(1, at_ns - self._at_ns)
-        late = took_ns / 1e9 > _LATE * meant_s
-        share = 1.0 if late else (had_ns - self._had_ns) / took_ns
+        share = (had_ns - self._had_ns) / took_ns
         self._at_ns, self._had_ns = at_ns, had_ns
         return share, took_ns / 1e9
 

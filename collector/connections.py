@@ -117,7 +117,7 @@ class Server(web.Server):
         self._closed.labels(why).inc()
 
     def _tick(self) -> None:
-        self.pressure.moment(*self._busy.since(MOMENT_S))
+        self.pressure.moment(*self._busy.since())
         if self._shed:
             self._fitting = max(
                 _LEAST_READ_AGAIN, int(self._shed * _SHED_S / max(self._shed_s, 1e-9))
