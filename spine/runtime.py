@@ -18,7 +18,7 @@ import socket
 import sys
 from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import orjson
 import structlog
@@ -35,6 +35,7 @@ T = TypeVar("T")
 _CRASHES = (signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV)
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # as malloc.h numbers them
 _BACKLOG = 1_024  # connections that come at once, before they are accepted
+_ACCEPTED_AT_ONCE = 16
 
 
 def run_to_end(work: Coroutine[Any, Any, T], *, beside_threads: bool = False) -> T:
@@ -172,12 +173,22 @@ async def serve(runner: web.AppRunner, key: str, where: str, *, shared: bool = F
     server_logger.addFilter(_without_peer)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port, backlog=_BACKLOG, reuse_port=shared or None)
+        site = web.TCPSite(runner, host, port, backlog=_ACCEPTED_AT_ONCE, reuse_port=shared or None)
         await site.start()
+        _let_wait(site)
     except OSError as error:
         await runner.cleanup()
         raise _cannot_listen(key, where, error) from error
     return Listener(runner)
+
+
+def _let_wait(site: web.TCPSite) -> None:
+    """Let more connections wait than are accepted in one turn: asyncio's loop takes one number for
+    both, and a thousand that are accepted before the first is looked at may be more than there are
+    files."""
+    for listening in cast("asyncio.Server", site._server).sockets:
+        with socket.socket(fileno=os.dup(listening.fileno())) as same:
+            same.listen(_BACKLOG)
 
 
 @contextlib.contextmanager
