@@ -68,7 +68,7 @@ def main(quick: bool, sizes: tuple[int, ...], parts: tuple[str, ...]) -> None:
         figures += _told("erase", erase.measure(100_000 if quick else 1_000_000, 400))
     if "volume" in wanted:
         stored = (100_000, 1_000_000) if quick else (100_000, 1_000_000, 10_000_000, 100_000_000)
-        fresh = 30_000 if quick else 100_000
+        fresh = 30_000 if quick else 120_000
         figures += _told("volume", volume.measure(sizes or stored, fresh))
     print(table(figures))
     missed = [figure.what.strip() for figure in figures if not figure.holds]

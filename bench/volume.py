@@ -36,7 +36,8 @@ from spine.record import EventRecord
 from spine.settings import SiteSettings, StoreSettings
 from spine.store import Store
 
-_BATCH = 10_000
+_BATCH = 30_000  # as a processor takes them that is behind
+_APPENDED = 10_000
 _WARM = 2
 _SMALL = 100
 _SLICE = 2_000_000  # of what is stored, which a batch reads into the filter
@@ -120,8 +121,8 @@ async def _processed(store: Store, directory: Path, stored: int, fresh: int) -> 
     small = stored // _SLICE + 1
     sizes = [_SMALL] * small + [_BATCH] * (_WARM + fresh // _BATCH)
     values = admitted(sum(sizes), time.time_ns() // 1_000_000)
-    for first in range(0, len(values), _BATCH):
-        await log.append([Entry(bytes(16), value) for value in values[first : first + _BATCH]])
+    for first in range(0, len(values), _APPENDED):
+        await log.append([Entry(bytes(16), value) for value in values[first : first + _APPENDED]])
     used_s = [time.process_time()]
     async with followed(EmbeddedControl(directory / "log")) as control:
         processor = Processor(log, "fresh", store, {"shop": Site()}, control, Metrics("bench"))
