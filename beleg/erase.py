@@ -4,9 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
-from pathlib import Path
 
-import aiohttp
 import click
 import msgspec
 
@@ -15,6 +13,7 @@ from beleg.eraser import eraser_of, place_of
 from beleg.erasures import Erasures, State, Wanted, states, told
 from beleg.open_log import control_log, erasure_key, own_log_id
 from beleg.owned import owned_store
+from beleg.running import Running, running
 from processors.erasing import Place
 from processors.logs import log_id_of
 from processors.loop import Processor
@@ -22,10 +21,9 @@ from processors.person import find
 from processors.receipt import is_genuine
 from processors.sites import sites_of
 from spine.control import Control, followed
-from spine.errors import Misconfigured, Unavailable
+from spine.errors import Misconfigured
 from spine.log import Log
 from spine.metrics import Metrics
-from spine.runtime import held
 from spine.settings import Settings
 from spine.store import Store
 
@@ -72,10 +70,10 @@ async def _closed(store: Store, erasure: str) -> State:
 @contextlib.asynccontextmanager
 async def _taking(settings: Settings) -> AsyncIterator[tuple[Take, Store]]:
     """Give what erases, and the store that tells how far it is."""
-    data_dir = Path(settings.data_dir)
-    if settings.log.url == "embedded" and (running := held(data_dir, "run")) is not None:
+    owner = running(settings)
+    if owner is not None:
         async with opened_books(settings) as store:
-            yield _by(running), store
+            yield _by(owner), store
         return
     stores = opened_books if settings.log.url != "embedded" else owned_store
     async with (
@@ -117,22 +115,10 @@ async def _working(
         await asyncio.gather(erasing, processing, return_exceptions=True)
 
 
-def _by(running: dict[str, str]) -> Take:
+def _by(owner: Running) -> Take:
     async def take(wanted: Wanted) -> str | None:
-        url = f"http://{running['admin']}/erasures"
-        headers = {"Authorization": f"Bearer {running['ticket']}"}
-        try:
-            async with (
-                aiohttp.ClientSession(headers=headers) as session,
-                session.post(url, data=msgspec.json.encode(wanted)) as answer,
-            ):
-                said = await answer.json()
-        except aiohttp.ClientError as error:
-            raise Unavailable(f"the running process does not answer at {url}: {error}") from error
-        if answer.status not in (202, 404):
-            raise Unavailable(said.get("trouble") or said.get("detail") or str(answer.status))
-        erasure = said.get("erasure")
-        return None if erasure is None else str(erasure)
+        answer = await owner.ask("/erasures", wanted, 202, 404)
+        return answer.said.get("erasure")
 
     return take
 
