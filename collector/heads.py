@@ -50,26 +50,32 @@ class Heads:
 
     def find(self, data: bytes) -> tuple[Asked, bytes] | None:
         """Give what came before with the same head, and the body; of one whole request only."""
-        end = data.find(_END)
-        at = data.find(_BEFORE_LENGTH, 0, end) + len(_BEFORE_LENGTH)
-        stop = data.find(b"\r", at)
-        digits = data[at:stop]
-        if end < 0 or at < len(_BEFORE_LENGTH) or len(digits) > _MOST_DIGITS:
+        end, at, stop = _places(data)
+        if end < 0 or at < len(_BEFORE_LENGTH):
             return None
         asked = self._remembered.find(data[:at] + data[stop:end])
-        if asked is None or not digits.isdigit() or len(data) != end + 4 + int(digits):
+        if asked is None or not _ends_as_told(data, data[at:stop], end):
             return None
-        return asked, data[end + 4 :]
+        return asked, data[end + len(_END) :]
 
     def keep(self, data: bytes, asked: Asked) -> None:
         """Remember the head of what the parser took for one whole request, unless it ends otherwise
         than by the length that it tells."""
-        end = data.find(_END)
-        at = data.find(_BEFORE_LENGTH, 0, end) + len(_BEFORE_LENGTH)
-        stop = data.find(b"\r", at)
-        digits = data[at:stop]
+        end, at, stop = _places(data)
         head = data[: end + 2].lower()
         if end > _LONGEST or not head[:at].endswith(_LENGTH) or head.count(b"content-length") > 1:
             return
-        if digits.isdigit() and len(data) == end + 4 + int(digits):
+        if _ends_as_told(data, data[at:stop], end):
             self._remembered.keep(data[:at] + data[stop:end], asked, 4 * end + _BYTES_BESIDE)
+
+
+def _places(data: bytes) -> tuple[int, int, int]:
+    """Give where a head ends, and where in it the digits of a length begin and end."""
+    end = data.find(_END)
+    at = data.find(_BEFORE_LENGTH, 0, end) + len(_BEFORE_LENGTH)
+    return end, at, data.find(b"\r", at)
+
+
+def _ends_as_told(data: bytes, digits: bytes, end: int) -> bool:
+    few = digits.isdigit() and len(digits) <= _MOST_DIGITS
+    return few and len(data) == end + len(_END) + int(digits)
