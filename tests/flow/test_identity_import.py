@@ -163,7 +163,8 @@ def test_an_order_of_long_ago_is_owed_to_the_persons_other_device_and_nothing_el
 
 def test_killed_anywhere_and_repeated_it_ends_as_if_done_once(house: House) -> None:
     a_year(house)
-    rows = [f"u7;;;d{number};{AT};true" for number in range(4)] * 140 + [*ROWS]
+    # With phone and laptop five devices at one time: of six the guard would leave one out.
+    rows = [f"u7;;;d{number};{AT};true" for number in range(3)] * 140 + [*ROWS]
     rows += [f"c{number};K-{number};c{number}@shop.example;;{AT};true" for number in range(600)]
     file = house.config.parent / "customers.csv"
     file.write_text("\n".join((HEAD, *rows)))
@@ -173,13 +174,13 @@ def test_killed_anywhere_and_repeated_it_ends_as_if_done_once(house: House) -> N
         assert died.returncode == -signal.SIGKILL
         house.ledger_at_rest()
     done = house.run(*command).stdout
-    assert "556 that say what another row says" in done
+    assert "417 that say what another row says" in done
     house.ledger_at_rest()
     assert house.ask(
         "SELECT count(), uniqExact(event_id) FROM v_events WHERE name = 'identify'"
-    ) == [(607, 607)]
+    ) == [(606, 606)]
     assert house.ask("SELECT countIf(fate = 'duplicate') FROM fates FINAL") == [(0,)]
-    assert "0 imported with 0 links, 607 landed already" in house.run(*command).stdout
+    assert "0 imported with 0 links, 606 landed already" in house.run(*command).stdout
     assert touches(house)[0] == ("1001", "newsletter", "google")
 
 
