@@ -17,7 +17,7 @@ from collector.naming import further, hashed, names_no_one, refused
 from collector.observe import Receipt, truncated
 from collector.source import Source
 from collector.times import day_of, milliseconds
-from collector.written import Form, form, named, observed, timed
+from collector.written import Form, begun, form, observed
 from consent_rules.decide import Dropped, Kept, decide
 from consent_rules.regime import Rules
 from consent_rules.standing import NOTHING, Carried
@@ -33,6 +33,7 @@ BROWSER_MAX_AGE_MS = 7 * 86_400_000
 SERVER_MAX_AGE_MS = 3_653 * 86_400_000
 SERVER_CLOCK_LEEWAY_MS = 300_000
 MAX_RECORD_BYTES = 262_144
+_ROOM_BYTES = 2_048
 _encoder = msgspec.json.Encoder()
 
 
@@ -40,7 +41,9 @@ class _Arrival(NamedTuple):
     """What the events of a request have in common.
 
     Units: `ahead_ms` is how far the sender's clock runs ahead of ours; no event may be claimed to
-    be older than `earliest_ms` or newer than `latest_ms`."""
+    be older than `earliest_ms` or newer than `latest_ms`. Shape: `seen` is what a record has of the
+    receipt, where all of it may stay; `room` is where an event is encoded: what is made anew for
+    each grows in many steps."""
 
     receipt: Receipt
     source: Source
@@ -51,6 +54,8 @@ class _Arrival(NamedTuple):
     rules: Rules
     carried: Carried
     known: Known
+    seen: bytes | None
+    room: bytearray
 
 
 def admit(
@@ -84,7 +89,10 @@ def _arrival(
         earliest_ms = received_ms - SERVER_MAX_AGE_MS
         latest_ms = received_ms + SERVER_CLOCK_LEEWAY_MS
     # Where a shop's own server stands, says nothing of its visitor.
-    country = receipt.country if source.channel == "browser" else ""
+    country, seen = "", None
+    if source.channel == "browser":
+        country = receipt.country
+        seen = observed((), receipt.ip, receipt.user_agent, receipt.client_hints)
     shared = form(source.site, source.channel, received_ms, day_of(received_ms, source))
     return _Arrival(
         receipt,
@@ -96,6 +104,8 @@ def _arrival(
         source.regimes.of(country),
         carried,
         known,
+        seen,
+        bytearray(_ROOM_BYTES),
     )
 
 
@@ -157,7 +167,7 @@ def _admit(
             Result(claim.event_id, "dropped", code, detail),
             Outcome("dropped", code, _known(claim), decision.rule, "dropped"),
         )
-    of_day = _visitor_of_day(claim, arrival) if decision.by_day else None
+    of_day = _visitor_of_day(claim, arrival) if decision.ruling.by_day else None
     event_id, entry = _entry(decision, claimed_ms, arrival, of_day, spoiled=spoiled)
     if len(entry.value) > MAX_RECORD_BYTES:
         why = Refused("too_long", "$", f"An event may have {MAX_RECORD_BYTES} bytes in all")
@@ -243,13 +253,17 @@ def _entry(
         claimed_ms, flags = received_ms, (*flags, "time_clamped")
     if spoiled or names_no_one(event):
         flags = (*flags, "identifier_blocked")
-    body = _encoder.encode(msgspec.structs.replace(event, ip=None, user_agent=None, event_id=None))
+    bare = msgspec.structs.replace(event, ip=None, user_agent=None, event_id=None)
+    _encoder.encode_into(bare, arrival.room)
+    body = bytes(arrival.room)
     event_id = event.event_id or _filled_id(event, body, receipt, source)
-    key, names = named(arrival.form, event, event_id, of_day)
-    times = timed(arrival.form, body, claimed_ms)
-    seen = observed(flags, *_observed(kept, receipt, source))
+    key, beginning = begun(arrival.form, event, event_id, body, claimed_ms, of_day)
+    if flags or arrival.seen is None or not ruling.takes_nothing:
+        seen = observed(flags, *_observed(kept, receipt, source))
+    else:  # as nearly always
+        seen = arrival.seen
     # All copies of an event, of either channel, share its key and so a partition.
-    return event_id, Entry(key, b"".join((names, times, ruling.stamp_json, seen, body, b"}")))
+    return event_id, Entry(key, b"".join((beginning, ruling.stamp_json, seen, body, b"}")))
 
 
 def _observed(kept: Kept, receipt: Receipt, source: Source) -> tuple[str, str, str]:

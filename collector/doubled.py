@@ -25,7 +25,8 @@ def heard_out(body: bytes, events: Sequence[Event | Refused]) -> Sequence[Event 
     """Give the events of a body; one in which `consent` stands twice has consent to nothing."""
     named = [event for event in events if isinstance(event, Event) and event.consent]
     even = body.count(_NAME) == len(named)
-    if even and not (b"\\u00" in body and _ESCAPED.search(body)):
+    # A byte is found much faster than four.
+    if even and not (b"\\" in body and b"\\u00" in body and _ESCAPED.search(body)):
         return events
     told = _doubled(body, len(events))
     return [

@@ -74,6 +74,7 @@ class _Waiting(NamedTuple):
     received_ms: int
     sent_at: datetime | None
     admission: Admission
+    size_bytes: int
     put_at: float
     tell: Tell
 
@@ -211,20 +212,21 @@ class Intake:
         known = Known(control.of, control.erased_until, salt)
         admission = admit(claims, receipt, source, carried, known)
         put_at, received_ms = time.perf_counter(), receipt.received_ms
-        waiting = _Waiting(caller, received_ms, claims.sent_at, admission, put_at, tell)
+        size_bytes = admission.size_bytes
+        waiting = _Waiting(caller, received_ms, claims.sent_at, admission, size_bytes, put_at, tell)
         if not admission.admitted:
             return self._fared(waiting)
-        self.pressure.bytes += admission.size_bytes
+        self.pressure.bytes += size_bytes
         try:
             self._log.put(admission.admitted, partial(self._settled, waiting))
         except Exception:
-            self.pressure.bytes -= admission.size_bytes
+            self.pressure.bytes -= size_bytes
             raise
         return None
 
     def _settled(self, waiting: _Waiting, trouble: BaseException | None) -> None:
         """Tell the answer, now that the log has told what came of the events."""
-        self.pressure.bytes -= waiting.admission.size_bytes
+        self.pressure.bytes -= waiting.size_bytes
         try:
             if trouble is None:
                 took_s = time.perf_counter() - waiting.put_at

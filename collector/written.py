@@ -25,40 +25,52 @@ class Form(NamedTuple):
 
     site: str
     channel: str
-    before_id: bytes
-    before_stamp: bytes
+    before_id: str
+    before_stamp: str
 
 
 def form(site: str, channel: str, received_ms: int, received_on: int) -> Form:
     """Give what the records of a request have in common.
 
     Units: as in a record."""
+    told = f'"site":{_json(site).decode()},"channel":{_json(channel).decode()}'
     return Form(
         site,
         digest.identity(bytes(16), channel)[15:].hex(),
-        b'{"schema":"event.1","site":%b,"channel":%b,"event_id":' % (_json(site), _json(channel)),
-        b',"received_ms":%d,"received_on":%d,"stamp":' % (received_ms, received_on),
+        f'{{"schema":"event.1",{told},"event_id":',
+        f',"received_ms":{received_ms},"received_on":{received_on},"stamp":',
     )
 
 
-def named(
-    form: Form, event: Event, event_id: str, of_day: bytes | None = None
+def begun(
+    form: Form,
+    event: Event,
+    event_id: str,
+    body: bytes,
+    occurred_ms: int,
+    of_day: bytes | None = None,
 ) -> tuple[bytes, bytes]:
-    """Give the event key, and a record from its beginning to what names its event and visitor: by
-    the event's own ids, else by one of the day."""
+    """Give the event key, and a record from its beginning to its stamp; its visitor is named by
+    the event's own ids, else by one of the day.
+
+    Shape: `body` is the event as it stands in the record."""
     key = digest.event_key(form.site, event.name, event_id)
-    visitor = digest.visitor_id(form.site, event.anonymous_id, event.user_id) or of_day
-    key_hex = key.hex()
-    digests = f',"identity":"{key_hex[:30]}{form.channel}","event_key":"{key_hex}"'
-    if visitor is not None:
-        digests += f',"visitor":"{visitor.hex()}"'
-    return key, b"".join((form.before_id, _json(event_id), digests.encode()))
+    key_hex, body_hex = key.hex(), digest.body_digest(body).hex()
+    visitor = _visitor(form.site, event.anonymous_id, event.user_id)
+    if of_day is not None and not visitor:
+        visitor = f',"visitor":"{of_day.hex()}"'
+    told = (
+        f"{form.before_id}{_json(event_id).decode()}"
+        f',"identity":"{key_hex[:30]}{form.channel}","event_key":"{key_hex}"{visitor}'
+        f',"body":"{body_hex}","occurred_ms":{occurred_ms}{form.before_stamp}'
+    )
+    return key, told.encode()
 
 
-def timed(form: Form, body: bytes, occurred_ms: int) -> bytes:
-    """Give a record from what names its event to its stamp."""
-    told = f',"body":"{digest.body_digest(body).hex()}","occurred_ms":{occurred_ms}'
-    return told.encode() + form.before_stamp
+@lru_cache(maxsize=8192)  # the events of a visitor come in a row
+def _visitor(site: str, anonymous_id: str | None, user_id: str | None) -> str:
+    visitor = digest.visitor_id(site, anonymous_id, user_id)
+    return "" if visitor is None else f',"visitor":"{visitor.hex()}"'
 
 
 @lru_cache(maxsize=512)  # as it is the same for all events of a browser

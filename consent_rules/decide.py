@@ -54,6 +54,11 @@ class Ruling(msgspec.Struct, frozen=True, dict=True):
         return keeps and self.click_ids and self.limits == NO_LIMITS
 
     @cached_property
+    def by_day(self) -> bool:
+        """Whether the visitor is told by an id of the day."""
+        return self.rule is not None and self.rule.id_mode == "daily_salt"
+
+    @cached_property
     def stamp_json(self) -> bytes:
         """The stamp as a record has it: the same for all events of a decision."""
         return _encoder.encode(self.stamp)
@@ -80,7 +85,7 @@ class Kept(msgspec.Struct, frozen=True, gc=False):
     @property
     def by_day(self) -> bool:
         """Whether the visitor is told by an id of the day."""
-        return self.ruling.rule is not None and self.ruling.rule.id_mode == "daily_salt"
+        return self.ruling.by_day
 
     @property
     def limits(self) -> Limits:

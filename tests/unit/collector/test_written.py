@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.observe import Receipt
-from collector.written import form, named, observed, timed
+from collector.written import begun, form, observed
 from spine import digest
 from spine.event import Event
 from spine.record import Channel, EventRecord, Stamp, decode, encode
-from tests.unit.collector.given import ALL, ANALYTICS, NOW_MS, admitted
+from tests.unit.collector.given import ALL, ANALYTICS, NOW_MS, admitted, record_of
 
 _text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 _awkward = st.sampled_from(
@@ -65,6 +65,22 @@ def test_what_is_admitted_is_encoded_as_a_whole_record_would_be(
         assert record.body == digest.body_digest(encode_event(record.event)).hex()
 
 
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(0, 9_000), min_size=2, max_size=5))
+def test_nothing_of_a_longer_event_is_left_in_a_shorter_one(characters: list[int]) -> None:
+    events = [
+        {"name": "a", "consent": ALL, "properties": {str(n): "x" * 999 for n in range(each // 999)}}
+        | {"page": {"title": "y" * (each % 999)}}
+        for each in characters
+    ]
+    for entry, event in zip(admitted(*events).admitted, events, strict=True):
+        record = decode(entry.value)
+        assert isinstance(record, EventRecord), record
+        assert encode(record) == entry.value
+        alone = record_of(admitted(event | {"event_id": record.event_id}))
+        assert alone.event == record.event
+
+
 def encode_event(event: Event) -> bytes:
     return msgspec.json.encode(event)
 
@@ -77,11 +93,9 @@ def test_nothing_that_is_put_in_breaks_out_of_its_place(
     ip, user_agent, client_hints = seen_of_it
     shape = form(site, "server", NOW_MS, 20_000)
     stamp, event = Stamp("r", "v", "whole"), Event(name="a", anonymous_id=event_id)
-    key, names = named(shape, event, event_id)
     body, seen = msgspec.json.encode(event), observed(tuple(flags), *seen_of_it)
-    value = b"".join(
-        (names, timed(shape, body, NOW_MS - 5), msgspec.json.encode(stamp), seen, body, b"}")
-    )
+    key, beginning = begun(shape, event, event_id, body, NOW_MS - 5)
+    value = b"".join((beginning, msgspec.json.encode(stamp), seen, body, b"}"))
     visitor = digest.visitor_id(site, event_id, None)
     assert visitor is not None
     assert decode(value) == EventRecord(
