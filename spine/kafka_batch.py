@@ -3,15 +3,20 @@
 import struct
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from aiokafka.protocol.api import Request
 from aiokafka.protocol.produce import ProduceRequest_v7
-from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from google_crc32c import value as crc32c
 
 from spine.digest import partition_of
 from spine.log import Entry
 
 _BATCH_BYTES = 1024 * 1024  # a larger value has a batch of its own
+_AROUND_BYTES = 64  # an upper bound of what a record has beside its value
+_NO_TIME = b"\x00\x00"  # no attributes, and no later than the batch
+_NO_KEY = b"\x01"  # a length of -1
+_NO_HEADERS = b"\x00"
 _ALL_IN_SYNC = -1
 
 Batches = Mapping[int, bytes]
@@ -38,27 +43,50 @@ def packed(
 
 
 def _batches(entries: Sequence[Entry], now_ms: int, *, compacted: bool) -> Iterator[bytes]:
-    builder, offset = _builder(), 0
-    for entry in entries:
-        key, value = entry.key if compacted else None, entry.value
-        if builder.append(offset, now_ms, key, value, []) is None:  # it is full
-            yield builder.build()
-            builder, offset = _builder(), 0
-            builder.append(offset, now_ms, key, value, [])  # the first one always fits
-        offset += 1
-    yield builder.build()
+    while entries:
+        count, size_bytes = 0, 0
+        for entry in entries:
+            size_bytes += len(entry.value) + _AROUND_BYTES
+            if size_bytes > _BATCH_BYTES and count:  # it is full
+                break
+            count += 1
+        yield _batch(entries[:count], now_ms, compacted=compacted)
+        entries = entries[count:]
 
 
-def _builder() -> DefaultRecordBatchBuilder:
-    return DefaultRecordBatchBuilder(
-        magic=2,
-        compression_type=0,
-        is_transactional=0,
-        producer_id=-1,
-        producer_epoch=-1,
-        base_sequence=0,
-        batch_size=_BATCH_BYTES,
-    )
+def _batch(entries: Sequence[Entry], now_ms: int, *, compacted: bool) -> bytes:
+    """Join the records of a batch: no compression, no producer, no headers.
+
+    Source: Kafka, record batches of magic 2 (kafka.apache.org, implementation, message format)."""
+    count = len(entries)
+    parts = [struct.pack(">hiqqqhii", 0, count - 1, now_ms, now_ms, -1, -1, 0, count)]
+    for place, entry in zip(map(_number, range(count)), entries, strict=True):
+        value = entry.value
+        key = _number(len(entry.key)) + entry.key if compacted else _NO_KEY
+        length, size = _lengths(len(place) + len(key), len(value))
+        parts += (length, place, key, size, value, _NO_HEADERS)
+    content = b"".join(parts)
+    return struct.pack(">qiibI", 0, len(content) + 9, -1, 2, crc32c(content)) + content
+
+
+@lru_cache(maxsize=32_768)  # most values are of some thousand lengths
+def _lengths(place_and_key_bytes: int, value_bytes: int) -> tuple[bytes, bytes]:
+    """Give how a record begins, and the length that stands before its value."""
+    size = _number(value_bytes)
+    length = len(_NO_TIME) + place_and_key_bytes + len(size) + value_bytes + len(_NO_HEADERS)
+    return _number(length) + _NO_TIME, size
+
+
+@lru_cache(maxsize=32_768)
+def _number(number: int) -> bytes:
+    """Give a number that is not negative as a varint of protocol buffers, in their zigzag."""
+    number <<= 1
+    found = bytearray()
+    while number > 127:
+        found.append(number & 127 | 128)
+        number >>= 7
+    found.append(number)
+    return bytes(found)
 
 
 class ProduceFields(ProduceRequest_v7):  # type: ignore[misc] # aiokafka has no types
