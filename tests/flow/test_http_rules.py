@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from tests.flow.door import BROWSER, SERVER, SITES, door
-from tests.unit.collector.test_countries import GEO, written
+from tests.unit.collector.test_places import GEO, written
 
 UNDECIDED: dict[str, Any] = {"name": "page_view", "anonymous_id": "device-1"}
 ABROAD = {

@@ -1,4 +1,4 @@
-"""`Countries`: where an address is, by a database file that the operator provides.
+"""`Places`: where an address is, by a database file that the operator provides.
 
 Invariants:
 
@@ -43,8 +43,8 @@ _logger = structlog.get_logger()
 Mark = tuple[int, int, int] | None
 
 
-class Countries:
-    """The countries of addresses; `for_ever` follows the file. Without a path it knows none."""
+class Places:
+    """The places of addresses; `for_ever` follows the file. Without a path it knows none."""
 
     def __init__(self, path: str, metrics: Metrics) -> None:
         """Read the file. Raises: Misconfigured."""
