@@ -159,7 +159,7 @@ def _country_of(settings: Settings, address: str) -> str:
     file = settings.collector.country_file
     if not file:
         raise Misconfigured("collector.country_file", "is not set: nobody knows where that is")
-    return Places(file, Metrics("explain")).of(address)
+    return Places(file, Metrics("explain")).of(address)[:2]
 
 
 def _events(file: Any) -> Iterator[Event]:

@@ -61,17 +61,17 @@ def receipt_of(
     places: Places | None = None,
 ) -> Receipt:
     """Give what is observed about a request, reduced to what may be kept; a proxy's word about the
-    country goes before what a database has.
+    country goes before what a database has, whose region counts within it.
 
     Shape: `peer` is who is connected, empty where the socket has no address."""
     address = peer
     if trusted:
         forwarded = ",".join(head.headers.getall("X-Forwarded-For", ()))
         address = client_address(address, forwarded, trusted)
-    country = ""
+    place = places.of(address) if places is not None else ""
     if country_header:
         told = head.headers.getall(country_header, ())
         country = country_of(peer, told, trusted)
-    if places is not None and not country:
-        country = places.of(address)
-    return Receipt(now_ms, truncated(address), head.user_agent, country, head.client_hints)
+        if country and country != place[:2]:
+            place = country
+    return Receipt(now_ms, truncated(address), head.user_agent, place, head.client_hints)

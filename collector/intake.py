@@ -197,8 +197,8 @@ class Intake:
     def _put(self, caller: Caller, head: Head, claims: Claims, tell: Tell) -> Answer | None:
         """Admit, and put on the log; give the answer, or nothing while it waits for the log."""
         source = caller.source
-        country = self._settings.country_header, self.places
-        receipt = receipt_of(head, caller.peer, self._trusted, self._now_ms(), *country)
+        where = self._settings.country_header, self.places
+        receipt = receipt_of(head, caller.peer, self._trusted, self._now_ms(), *where)
         carried = head.carried
         if self._knows_too_little and needs_consent(claims, receipt, source, carried):
             return refusal("consent_unknown", "send it again", (("Retry-After", "1"),))
@@ -208,7 +208,7 @@ class Intake:
         salt = None
         if self._salts is not None:
             salt = self._salts.of(source.site, day_of(receipt.received_ms, source))
-        known = Known(control.of, control.erased_until, salt)
+        known = Known(control.of, control.erased_until, salt, self.places.of)
         admission = admit(claims, receipt, source, carried, known)
         put_at, received_ms = time.perf_counter(), receipt.received_ms
         waiting = _Waiting(caller, received_ms, claims.sent_at, admission, put_at, tell)
