@@ -80,19 +80,17 @@ def admit(
 def _arrival(
     claims: Claims, receipt: Receipt, source: Source, carried: Carried, known: Known
 ) -> _Arrival:
-    received_ms, ahead_ms = receipt.received_ms, 0
+    received_ms, ip, agent, place, hints = receipt
+    ahead_ms = 0
+    country, seen = "", None  # where a shop's own server stands, says nothing of its visitor
     if source.channel == "browser":
+        country, seen = receipt.country, observed((), ip, agent, hints, place)
         earliest_ms, latest_ms = received_ms - BROWSER_MAX_AGE_MS, math.inf
         if claims.sent_at is not None:
             ahead_ms = milliseconds(claims.sent_at) - received_ms
     else:
         earliest_ms = received_ms - SERVER_MAX_AGE_MS
         latest_ms = received_ms + SERVER_CLOCK_LEEWAY_MS
-    # Where a shop's own server stands, says nothing of its visitor.
-    country, seen = "", None
-    if source.channel == "browser":
-        country = receipt.country
-        seen = observed((), receipt.ip, receipt.user_agent, receipt.client_hints)
     shared = form(source.site, source.channel, received_ms, day_of(received_ms, source))
     return _Arrival(
         receipt,
@@ -259,17 +257,20 @@ def _entry(
     event_id = event.event_id or _filled_id(event, body, receipt, source)
     key, beginning = begun(arrival.form, event, event_id, body, claimed_ms, of_day)
     if flags or arrival.seen is None or not ruling.takes_nothing:
-        seen = observed(flags, *_observed(kept, receipt, source))
+        seen = observed(flags, *_observed(kept, arrival))
     else:  # as nearly always
         seen = arrival.seen
     # All copies of an event, of either channel, share its key and so a partition.
     return event_id, Entry(key, b"".join((beginning, ruling.stamp_json, seen, body, b"}")))
 
 
-def _observed(kept: Kept, receipt: Receipt, source: Source) -> tuple[str, str, str]:
-    if source.channel == "server":  # its own address says nothing about the visitor
-        return truncated(kept.event.ip or ""), kept.event.user_agent or "", ""
-    return (*kept.observed(receipt.ip, receipt.user_agent), kept.hints(receipt.client_hints))
+def _observed(kept: Kept, arrival: _Arrival) -> tuple[str, str, str, str]:
+    receipt = arrival.receipt
+    if arrival.source.channel == "server":  # its own address says nothing about the visitor
+        ip = kept.event.ip or ""
+        return truncated(ip), kept.event.user_agent or "", "", arrival.known.place_of(ip)
+    ip, user_agent = kept.observed(receipt.ip, receipt.user_agent)
+    return ip, user_agent, kept.hints(receipt.client_hints), kept.place(receipt.place)
 
 
 def _filled_id(event: Event, body: bytes, receipt: Receipt, source: Source) -> str:

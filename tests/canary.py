@@ -7,6 +7,7 @@ proves nothing by itself: scan for canaries that may be kept, too.
 
 import base64
 import hashlib
+import os
 import re
 import secrets
 import shutil
@@ -17,7 +18,7 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from ipaddress import IPv6Address
 from pathlib import Path
 from typing import NamedTuple
@@ -66,16 +67,6 @@ class Place(NamedTuple):
     kind: str
     name: str
     content: bytes
-
-
-def scan(
-    house: House, canaries: Canaries, broker: Broker | None = None, *more: Path
-) -> list[Finding]:
-    """Give every place of a house where a canary is found, in any spelling.
-
-    Of a house on Kafka, with its broker. The house may be running or not; what only a running one
-    tells (tables, metrics) is asked where it runs. `more` are files and directories elsewhere."""
-    return found_in(places(house, broker, *more), canaries)
 
 
 def found_in(somewhere: Iterable[Place], canaries: Canaries) -> list[Finding]:
@@ -158,11 +149,11 @@ def _words(content: bytes) -> set[bytes]:
     return {*_HEX.findall(content.lower()), *_BASE64.findall(content)}
 
 
-def places(house: House, broker: Broker | None = None, *more: Path) -> Iterator[Place]:
+def places(house: House, broker: Broker | None = None) -> Iterator[Place]:
     """Give everything that a house has written, or says: files, what is compressed in them, rows,
     log lines, metrics, and what Kafka has of it."""
-    for path in _files(house.config.parent, *more):
-        yield from _of_file("spill" if "spill" in path.parts else "file", path)
+    for path, content in contents(house.config.parent):
+        yield from _of_file("spill" if "spill" in path.parts else "file", path, content)
     if broker is not None:
         yield from _of_kafka(house, broker)
     for role, process in house.running.items():
@@ -178,20 +169,20 @@ def places(house: House, broker: Broker | None = None, *more: Path) -> Iterator[
 def _of_kafka(house: House, broker: Broker) -> Iterator[Place]:
     yield Place("broker", "broker.log", (broker.directory / "broker.log").read_bytes())
     (topic,) = re.findall(r'^log\.topic = "(.+)"$', house.config.read_text(), re.MULTILINE)
-    for path in _files(*broker.directory.glob(f"data/{topic}*")):
-        yield from _of_file("topic", path)
+    for path, content in contents(*broker.directory.glob(f"data/{topic}*")):
+        yield from _of_file("topic", path, content)
 
 
-def _files(*roots: Path) -> Iterator[Path]:
+def contents(*roots: Path) -> Iterator[tuple[Path, bytes]]:
+    """Yield every file under roots, but those that go meanwhile: merged, or written out."""
     for root in roots:
-        yield from (path for path in (root, *root.rglob("*")) if path.is_file())
+        for place, _, names in os.walk(root):
+            for path in (Path(place, name) for name in names):
+                with suppress(FileNotFoundError):
+                    yield path, path.read_bytes()
 
 
-def _of_file(kind: str, path: Path) -> Iterator[Place]:
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:  # merged meanwhile, or written to its end
-        return
+def _of_file(kind: str, path: Path, content: bytes) -> Iterator[Place]:
     yield Place(kind, str(path), path.name.encode() + b"\n" + content)
     if path.suffix == ".bin":
         yield Place("part, decompressed", str(path), b"".join(decompressed(content)))

@@ -11,7 +11,8 @@ SELECT
     o.purchases AS purchases, o.revenue AS revenue, t.currency AS currency,
     CAST(s.channel_group, 'String') AS channel_group, CAST(s.source, 'String') AS source,
     CAST(s.medium, 'String') AS medium, CAST(s.campaign, 'String') AS campaign,
-    s.landing_page AS landing_page, if(s.device = '', 'unknown', s.device) AS device
+    s.landing_page AS landing_page, if(s.device = '', 'unknown', s.device) AS device,
+    substring(s.place, 1, 2) AS country, if(length(s.place) > 3, s.place, '') AS region
 FROM session_rows AS s
 LEFT ANY JOIN (SELECT site, currency FROM sites FINAL) AS t ON s.site = t.site
 LEFT ANY JOIN (

@@ -18,6 +18,7 @@ import pytest
 
 from processors.masking import TABLES
 from spine.digest import identifier_id
+from tests.canary import contents
 from tests.flow.houses import ORIGIN, SERVER_KEY, House, embedded_house, house_of
 
 KEY = 'erasure.key = "a secret of more than thirty-two characters"'
@@ -136,16 +137,13 @@ def erase(house: House, identifier: str, *more: str) -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
-def files(place: Path) -> Iterator[Path]:
-    yield from (path for path in place.rglob("*") if path.is_file())
-
-
-def log_with(cast: Cast, path: Path) -> bool:
-    """Say whether a file of the log, and what SQLite keeps beside it, has anything of her."""
-    if not path.name.startswith("log.sqlite"):
-        return False
-    content = path.read_bytes()
-    return any(form in content for form in cast.forms())
+def logs_with(cast: Cast, place: Path) -> list[str]:
+    """Name the files of the log, and of what SQLite keeps beside it, that have anything of her."""
+    return [
+        path.name
+        for path, content in contents(place)
+        if path.name.startswith("log.sqlite") and any(form in content for form in cast.forms())
+    ]
 
 
 def test_of_an_erased_person_nothing_is_left_and_the_rest_is_as_it_was(
@@ -213,7 +211,7 @@ def test_of_an_erased_person_nothing_is_left_and_the_rest_is_as_it_was(
     assert sum(one["fates"]["erased"] for one in ledger["partitions"]) == 5 + decisions
     assert house.run("audit").returncode == 0
 
-    assert sorted(path.name for path in files(tmp_path / "data") if log_with(cast, path)) == []
+    assert logs_with(cast, tmp_path / "data") == []
 
     # Nobody comes back: by the same events again, by later copies of earlier ones.
     old = {**cast.events()[0], "event_id": "crm-1"}

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from tests.canary import contents
 from tests.flow.houses import House, kafka_house
 from tests.flow.test_adopt import adopted
 from tests.flow.test_adopt_kafka import grow_topic, set_partitions, topic_of
@@ -119,7 +120,7 @@ def test_what_waits_in_a_spill_goes_when_it_comes_and_the_erasure_waits_for_it(
         broker.kill()
         assert told(house, pending(cast)) == ["accepted"] * 2
         spilled = tmp_path / "data" / "spill"
-        assert any(cast.phone.encode() in path.read_bytes() for path in _files(spilled))
+        assert any(cast.phone.encode() in content for _, content in contents(spilled))
         house.running["collect"].end(9)
         broker.start()
         broker.wait_until_listening()
@@ -135,7 +136,7 @@ def test_what_waits_in_a_spill_goes_when_it_comes_and_the_erasure_waits_for_it(
         house.start("collect")
         closed(house)
         nothing_is_left(house, cast, 3)
-        assert not any(cast.phone.encode() in path.read_bytes() for path in _files(spilled))
+        assert not any(cast.phone.encode() in content for _, content in contents(spilled))
 
 
 def test_an_adoption_loses_no_mark_that_waits(broker: Broker, tmp_path: Path) -> None:
@@ -158,7 +159,3 @@ def test_an_adoption_loses_no_mark_that_waits(broker: Broker, tmp_path: Path) ->
         closed(house)
         nothing_is_left(house, cast, 3)
         assert told(house, cast.events()[:5]) == ["erased"] * 5
-
-
-def _files(place: Path) -> Iterator[Path]:
-    yield from (path for path in place.rglob("*") if path.is_file())

@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.canary import contents
 from tests.faults.oracle import settle
 from tests.flow.clock import Clock, library
 from tests.flow.houses import BROWSER, BROWSER_KEY, ORIGIN, House, house_of
@@ -114,7 +115,5 @@ def test_two_days_later_nothing_of_the_salt_is_left_and_who_comes_again_is_someb
 def found_under(directory: Path, half: str) -> list[str]:
     forms = half.encode(), bytes.fromhex(half)
     return [
-        str(path)
-        for path in directory.rglob("*")
-        if path.is_file() and any(form in path.read_bytes() for form in forms)
+        str(path) for path, content in contents(directory) if any(form in content for form in forms)
     ]
