@@ -1,6 +1,6 @@
 """What `admit` gives: a result for each event of a request, and what goes to the log."""
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 
@@ -29,7 +29,7 @@ class Result(msgspec.Struct, gc=False):
     detail: str | None
 
 
-class Admission(NamedTuple):
+class Admission(msgspec.Struct, frozen=True):
     """The answer to a request, in request order, and what must be durable before it is given.
 
     Shape: an outcome stands beside each result."""

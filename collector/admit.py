@@ -6,7 +6,6 @@ Pure, and the heart of the collector: nothing that is not returned from here rea
 import math
 import os
 from functools import lru_cache
-from typing import NamedTuple
 
 import msgspec
 
@@ -37,7 +36,7 @@ _ROOM_BYTES = 2_048
 _encoder = msgspec.json.Encoder()
 
 
-class _Arrival(NamedTuple):
+class _Arrival(msgspec.Struct, frozen=True):
     """What the events of a request have in common.
 
     Units: `ahead_ms` is how far the sender's clock runs ahead of ours; no event may be claimed to
@@ -80,11 +79,11 @@ def admit(
 def _arrival(
     claims: Claims, receipt: Receipt, source: Source, carried: Carried, known: Known
 ) -> _Arrival:
-    received_ms, ip, agent, place, hints = receipt
-    ahead_ms = 0
+    received_ms, ahead_ms = receipt.received_ms, 0
     country, seen = "", None  # where a shop's own server stands, says nothing of its visitor
     if source.channel == "browser":
-        country, seen = receipt.country, observed((), ip, agent, hints, place)
+        country, agent = receipt.country, receipt.user_agent
+        seen = observed((), receipt.ip, agent, receipt.client_hints, receipt.place)
         earliest_ms, latest_ms = received_ms - BROWSER_MAX_AGE_MS, math.inf
         if claims.sent_at is not None:
             ahead_ms = milliseconds(claims.sent_at) - received_ms

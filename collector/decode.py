@@ -26,7 +26,7 @@ class Unreadable(NamedTuple):
     detail: str
 
 
-class Claims(NamedTuple):
+class Claims(msgspec.Struct, frozen=True):
     """What a request claims, event by event, in the order it came."""
 
     events: Sequence[Event | Refused]
@@ -91,7 +91,7 @@ def decode(body: bytes, max_events: int) -> Claims | Unreadable:
         return claims
     if (too_many := _too_many(claims.events, max_events)) is not None:
         return too_many
-    return claims._replace(events=heard_out(body, claims.events))
+    return Claims(heard_out(body, claims.events), claims.sent_at)
 
 
 def _too_many(events: Sequence[object], max_events: int) -> Unreadable | None:

@@ -16,8 +16,9 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from ipaddress import ip_network
-from typing import Literal, NamedTuple
+from typing import Literal
 
+import msgspec
 import orjson
 import structlog
 
@@ -52,7 +53,7 @@ Tell = Callable[[Answer], None]
 """Told the answer to a request, once."""
 
 
-class Caller(NamedTuple):
+class Caller(msgspec.Struct, frozen=True):
     """Who has been let in, and by which way.
 
     Shape: `peer` is the address that is connected, empty where the socket has none; `headers` are
@@ -64,10 +65,9 @@ class Caller(NamedTuple):
     route: Route
 
 
-class _Waiting(NamedTuple):
+class _Waiting(msgspec.Struct, frozen=True):
     """A request whose events wait for the log, without what its answer does not need: hundreds
     wait, and what they hold cannot be used anew while it is still in the caches.
-
     Units: `put_at` is of `time.perf_counter`."""
 
     caller: Caller
@@ -211,9 +211,8 @@ class Intake:
             salt = self._salts.of(source.site, day_of(receipt.received_ms, source))
         known = Known(control.of, control.erased_until, salt, self.places.of)
         admission = admit(claims, receipt, source, carried, known)
-        put_at, received_ms = time.perf_counter(), receipt.received_ms
-        size_bytes = admission.size_bytes
-        waiting = _Waiting(caller, received_ms, claims.sent_at, admission, size_bytes, put_at, tell)
+        size_bytes, times = admission.size_bytes, (receipt.received_ms, claims.sent_at)
+        waiting = _Waiting(caller, *times, admission, size_bytes, time.perf_counter(), tell)
         if not admission.admitted:
             return self._fared(waiting)
         self.pressure.bytes += size_bytes
@@ -240,10 +239,11 @@ class Intake:
         waiting.tell(self._final(waiting.caller, answer))
 
     def _fared(self, waiting: _Waiting) -> Answer:
-        caller, received_ms, sent_at, admission, *_ = waiting
-        count(caller.source, received_ms, sent_at, admission, self._tallies, self._metrics)
+        source, admission = waiting.caller.source, waiting.admission
+        times = waiting.received_ms, waiting.sent_at
+        count(source, *times, admission, self._tallies, self._metrics)
         reach("before the answer")
-        if caller.route == "pixel":
+        if waiting.caller.route == "pixel":
             return Answer(200, b"")
         return Answer(202, said(admission), JSON)
 

@@ -1,7 +1,8 @@
 """What is known of people when their events come: who has withdrawn, who was erased."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from spine.mark import NEVER_MS
 from spine.withdrawal import NOTHING as NOT_WITHDRAWN
@@ -34,7 +35,7 @@ def _nowhere(_address: str) -> str:
     return ""
 
 
-class Known(NamedTuple):
+class Known(msgspec.Struct, frozen=True):
     """What is known of people when a request comes.
 
     Shape: `salt` is that of the day of receipt, for visitors who are told by an id of the day;

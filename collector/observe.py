@@ -4,7 +4,8 @@ import ipaddress
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+
+import msgspec
 
 _MOST_HOPS = 32
 _COUNTRY = re.compile(r"(?![Xx]{2})[A-Za-z]{2}")  # XX: as proxies say that they do not know
@@ -12,7 +13,7 @@ _COUNTRY = re.compile(r"(?![Xx]{2})[A-Za-z]{2}")  # XX: as proxies say that they
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-class Receipt(NamedTuple):
+class Receipt(msgspec.Struct, frozen=True, gc=False):
     """What the server saw, as opposed to what the client claims.
 
     Shape: `ip` is truncated already; `place` as in a record; `client_hints` as

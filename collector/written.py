@@ -8,7 +8,6 @@ Invariants:
 """
 
 from functools import lru_cache
-from typing import NamedTuple
 
 import msgspec
 
@@ -18,7 +17,7 @@ from spine.event import Event
 _json = msgspec.json.Encoder().encode
 
 
-class Form(NamedTuple):
+class Form(msgspec.Struct, frozen=True, gc=False):
     """What the records of a request have in common, as it stands in each.
 
     Shape: `channel` is how an identity ends, in hexadecimal."""

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from collector.admit import admit
 from collector.known import Known
@@ -134,7 +135,7 @@ def sale(number: int, received_ms: int, withdrawn: Withdrawn = NOTHING, **more: 
     """What a collector takes of a purchase, knowing this of what was withdrawn."""
     event = purchase(event_id=f"e{number}", anonymous_id="d1", user_id="u1", **more)
     event |= {"consent": ANALYTICS, "commerce": purchase()["commerce"] | {"transaction_id": "T1"}}
-    receipt = RECEIPT._replace(received_ms=received_ms)
+    receipt = replace(RECEIPT, received_ms=received_ms)
     admission = admit(claims(event), receipt, source(), known=Known(lambda *_: withdrawn))
     (entry,) = admission.admitted
     return entry

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from collector.admission import Admission
 from collector.admit import MAX_RECORD_BYTES, admit, uuid7
@@ -277,7 +278,7 @@ def test_the_record_keeps_amounts_to_four_decimals() -> None:
 def test_the_day_of_receipt_is_the_site_s(received_at: str, day: int) -> None:
     received_ms = milliseconds(datetime.fromisoformat(received_at))
     assert day_of(received_ms, source()) == day
-    record = record_of(admitted(PAGE_VIEW, receipt=RECEIPT._replace(received_ms=received_ms)))
+    record = record_of(admitted(PAGE_VIEW, receipt=replace(RECEIPT, received_ms=received_ms)))
     assert record.received_on == day
 
 

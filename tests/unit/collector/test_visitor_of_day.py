@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 from hypothesis import given, settings
+from msgspec.structs import replace
 
 from collector.admit import admit
 from collector.known import Known
@@ -56,8 +57,8 @@ def test_another_network_browser_or_site_is_another_visitor() -> None:
     receipt = Receipt(NOW_MS, "203.0.113.0", "Mozilla/5.0 (X11)")
     found = {
         kept().visitor,
-        kept(receipt=receipt._replace(ip="203.0.114.0")).visitor,
-        kept(receipt=receipt._replace(user_agent="Mozilla/5.0 (Y11)")).visitor,
+        kept(receipt=replace(receipt, ip="203.0.114.0")).visitor,
+        kept(receipt=replace(receipt, user_agent="Mozilla/5.0 (Y11)")).visitor,
         kept(where=of_site()._replace(site="blog")).visitor,
     }
     assert len(found) == 4

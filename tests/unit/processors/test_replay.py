@@ -4,6 +4,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from collector.admit import admit
 from collector.known import Known
@@ -51,7 +52,7 @@ def collected(
     sent["user_agent"] += f" gclid={CLICK}"
     if channel == "browser":
         del sent["ip"], sent["user_agent"]
-    receipt = RECEIPT._replace(place="DE-BE")
+    receipt = replace(RECEIPT, place="DE-BE")
     admission = admit(claims(sent), receipt, source(channel)._replace(regimes=Regimes(rules, {})))
     if not admission.admitted:
         assert admission.results[0].status == "dropped"
