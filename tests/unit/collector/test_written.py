@@ -63,6 +63,10 @@ def test_what_is_admitted_is_encoded_as_a_whole_record_would_be(
         visitor = digest.visitor_id(record.site, record.event.anonymous_id, record.event.user_id)
         assert record.visitor == (visitor.hex() if visitor else None)
         assert record.body == digest.body_digest(encode_event(record.event)).hex()
+        if channel == "browser":  # whichever way it got in, with its neighbours and alone
+            told = record.ip, record.user_agent, record.client_hints, record.place
+            seen = receipt.ip, receipt.user_agent, receipt.client_hints, receipt.place
+            assert told == (seen if record.stamp.kept == "whole" else ("", "", "", ""))
 
 
 @settings(max_examples=50, deadline=None)
