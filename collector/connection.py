@@ -1,8 +1,6 @@
 """One connection of the public listener, between aiohttp's parser and what answers."""
 
 import asyncio
-import random
-import time
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -53,8 +51,7 @@ class Connection(Direct):
         )
         self._server = server
         self._parser = _Entrance(self, self._parser, server)  # type: ignore[assignment]
-        # Not all at once, when they were opened at once.
-        self._last_request = random.randint(bounds.requests * 3 // 4, bounds.requests)  # noqa: S311
+        self._last_request = server.last_request()
         self.entered = 0
         self.head_bytes = 0
         self.head_since = 0.0
@@ -64,13 +61,9 @@ class Connection(Direct):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a socket, unless there are enough."""
         socket = cast("asyncio.Transport", transport)  # uvloop's is no subclass
-        server = self._server
-        if len(server.sockets) >= server.bounds.connections:
-            server.count_closed("too_many")
+        if not self._server.holds(self, socket):
             self._force_close = True
-            socket.abort()
             return
-        server.sockets[self] = socket
         self.head_since = self._loop.time()
         super().connection_made(transport)
         peername = self.peername
@@ -114,7 +107,7 @@ class Connection(Direct):
         if not self.idle or self.writing_paused or self.transport is None:
             return False
         self.head_since = 0
-        if not (self._server.pressure.tight and self._turns_away(asked, self.transport)):
+        if not self._turns_away(asked, self.transport):
             self.enter(1)
             self.begin()
             tell = partial(self.answer, asked.version, asked.closes)
@@ -123,18 +116,11 @@ class Connection(Direct):
         return True
 
     def _turns_away(self, asked: Asked, transport: asyncio.Transport) -> bool:
-        began_at = time.perf_counter()
         last = asked.closes or self.ends(1)
-        answer = self._server.words.turned_away(asked.head, last)
-        if answer is None:
+        if not self._server.turns_away(asked, transport, last=last):
             return False
         self._request_count += 1
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-        transport.write(answer)
-        if last:
-            transport.close()
-        else:
-            self._server.turned_away(transport, time.perf_counter() - began_at)
         return True
 
     def answer(self, version: HttpVersion, closes: bool, answer: Answer) -> None:

@@ -22,7 +22,7 @@ async def nothing(_: web.BaseRequest) -> web.StreamResponse:
     raise AssertionError("everything is turned away")
 
 
-def slowly(_head: Head, _last: bool) -> bytes:
+def slowly(_head: Head, _late: bool, _last: bool) -> bytes:
     time.sleep(0.001)
     return _ANSWER
 
@@ -33,7 +33,7 @@ async def swamped() -> AsyncIterator[tuple[int, Metrics]]:
     metrics, pressure = Metrics("0"), Pressure(Most(1_000, 4, 1.0))
     pressure.requests = 5  # they wait for the log, for good
     words = Words(lambda _: web.Response(), slowly, lambda _: True, lambda *_: None)
-    bounds = Bounds(1_000, 1_000, 8_192, 10.0, 10.0)
+    bounds = Bounds(1_000, 1_000, 8_192, 10.0, 10.0, 25)
     server = Server(web.Server(nothing), bounds, words, pressure, metrics)
     listener = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
     try:
