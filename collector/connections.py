@@ -14,8 +14,8 @@ and its connection, in one place that every request passes:
    then little is made at first (`collector.doorstep`). After so many in a moment, connections are
    not read until the next; and while there are such, few new ones are opened: who is not read opens
    another.
-6. While requests are turned away, what lay unread in the kernel for too long is not let in: its
-   answer would be late, in the place of one that came just now.
+6. While requests are turned away, what lay unread in the kernel for too long is not let in
+   (`collector.late`): its answer would be late, in the place of one that came just now.
 """
 
 import asyncio
@@ -34,6 +34,7 @@ from collector.connection import Connection
 from collector.doorstep import Doorstep
 from collector.head import Head
 from collector.heads import Asked, Heads
+from collector.late import Late
 from collector.pressure import MOMENT_S, Pressure
 from collector.unread import unread_ms
 from spine.metrics import Metrics
@@ -41,7 +42,7 @@ from spine.metrics import Metrics
 _SWEEP_TICKS = 50
 _SHED_S = 0.4 * MOMENT_S
 _LEAST_READ_AGAIN = 8
-_OPENED_A_MOMENT = 16
+_OPENED_A_MOMENT = 128
 
 
 class Bounds(NamedTuple):
@@ -104,6 +105,7 @@ class Server(web.Server):
         self._shed = self._shed_before = self._opened = 0
         self._shed_s = 0.0
         self._fitting = _LEAST_READ_AGAIN
+        self._late = Late(bounds.unread_ms)
         self._busy = Busy()
         self._ticks = 0
         self._ticking = self._loop.call_later(MOMENT_S, self._tick)
@@ -141,7 +143,8 @@ class Server(web.Server):
         if not tight and not self._sheds:  # as nearly always
             return False
         began_at = time.perf_counter()
-        late = not tight and unread_ms(socket) > self.bounds.unread_ms
+        looks = self._late.looks(turned_away=tight)
+        late = looks and self._late.is_late(unread_ms(socket))
         answer = self.words.turned_away(asked.head, late, last)
         if answer is None:
             return False
@@ -162,6 +165,7 @@ class Server(web.Server):
 
     def _tick(self) -> None:
         self.pressure.moment(*self._busy.since())
+        self._late.moment()
         if self._shed:
             self._fitting = max(
                 _LEAST_READ_AGAIN, int(self._shed * _SHED_S / max(self._shed_s, 1e-9))
