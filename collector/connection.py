@@ -11,6 +11,7 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.streams import StreamReader
 
 from collector.answer import Answer
+from collector.boundary import Boundary
 from collector.direct import Direct
 from collector.heads import Asked, asked_by
 
@@ -168,7 +169,15 @@ class Connection(Direct):
 class _Entrance:
     """aiohttp's parser of a connection, and a look at what comes out of it."""
 
-    __slots__ = ("_connection", "_heads", "_kept", "_parser", "_server", "message_consumed")
+    __slots__ = (
+        "_boundary",
+        "_connection",
+        "_heads",
+        "_kept",
+        "_parser",
+        "_server",
+        "message_consumed",
+    )
 
     def __init__(self, connection: Connection, parser: Any, server: "Server") -> None:
         self._connection = connection
@@ -176,6 +185,7 @@ class _Entrance:
         self._server = server
         self._heads = server.heads
         self._kept: tuple[Asked, RawRequestMessage, StreamReader] | None = None
+        self._boundary = Boundary()
         self.message_consumed = parser.message_consumed
 
     def __getattr__(self, name: str) -> Any:
@@ -185,14 +195,16 @@ class _Entrance:
         connection = self._connection
         if self._kept is not None:  # more came behind it
             self._take_kept()
-        begins = connection.idle and not connection.head_bytes
-        if begins and (known := self._heads.find(data)) and connection.answers(*known):
+        begins = self._boundary.is_here
+        known = self._heads.find(data) if begins and connection.idle else None
+        if known is not None and connection.answers(*known):
             return _NOTHING_MORE
+        fresh = begins and (connection.idle or connection.is_between)
         found = self._parsed(data)
         if len(found[0]) == 1 and not found[1] and self._is_direct(*found[0][0]):
             message, payload = found[0][0]
             asked = asked_by(message)
-            if begins:
+            if fresh:
                 self._heads.keep(data, asked)
             if self._is_taken(asked, message, payload):
                 return _NOTHING_MORE
@@ -203,11 +215,13 @@ class _Entrance:
         connection = self._connection
         try:
             found: tuple[Sequence[Any], bool, bytes] = self._parser.feed_data(data)
+            self._boundary.follow(data, found[0], upgraded=found[1])
             if found[0]:
                 connection.head_since = connection.head_bytes = 0
             elif data and connection.idle:
                 connection.wait_for_head(len(data))
         except HttpProcessingError:
+            self._boundary.lose()
             connection.enter(1)  # to be answered that it cannot be read
             raise
         return found

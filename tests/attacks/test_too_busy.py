@@ -35,7 +35,7 @@ async def swamped() -> AsyncIterator[tuple[int, Metrics]]:
     words = Words(lambda _: web.Response(), slowly, lambda _: True, lambda *_: None)
     bounds = Bounds(1_000, 1_000, 8_192, 10.0, 10.0, 25)
     server = Server(web.Server(nothing), bounds, words, pressure, metrics)
-    listener = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
+    listener = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0, backlog=1_000)
     try:
         yield listener.sockets[0].getsockname()[1], metrics
     finally:
