@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import uvloop
 
 from tests.attacks.test_overload import BEACON, held, is_turned_away
 from tests.attacks.wire import BODY, Reply, Wire, connect, head, reply_to, request
@@ -158,3 +159,19 @@ async def test_a_doorstep_ends_with_the_listener(tmp_path: Path) -> None:
         await front.close()
         assert await wire.ended() == b""
         assert time.monotonic() - began_at < 5
+
+
+def test_on_the_fast_loop_it_is_the_same(tmp_path: Path) -> None:
+    async def entered() -> tuple[list[Reply], bool]:
+        async with door(tmp_path, max_in_flight_requests=FEW) as front:
+            overload = await busy(front)
+            wire = await overload.doorstep()
+            await wire.send(request())
+            assert is_turned_away(await wire.reply())
+            await overload.ends()
+            return await told(wire, request() + request(), 1_000_000)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        answers, stays = runner.run(entered())
+    assert [answer.status for answer in answers] == [202, 202]
+    assert stays
