@@ -25,7 +25,7 @@ _NOTHING_MORE: tuple[Sequence[Any], bool, bytes] = ((), False, b"")
 
 
 class Connection(Direct):
-    """A connection within its bounds."""
+    """A connection within its bounds. Shape: `answered` requests have come on it before."""
 
     __slots__ = (
         "_last_request",
@@ -37,7 +37,9 @@ class Connection(Direct):
         "stuck_since",
     )
 
-    def __init__(self, server: "Server", loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, server: "Server", loop: asyncio.AbstractEventLoop, answered: int = 0
+    ) -> None:
         bounds = server.bounds
         super().__init__(
             server,
@@ -52,6 +54,7 @@ class Connection(Direct):
         )
         self._server = server
         self._parser = _Entrance(self, self._parser, server)  # type: ignore[assignment]
+        self._request_count = answered
         self._last_request = server.last_request()
         self.entered = 0
         self.head_bytes = 0

@@ -21,9 +21,9 @@ class Doorstep(asyncio.Protocol):
     """A connection on which nothing has come but whole requests that were turned away."""
 
     __slots__ = (
+        "_answered",
         "_last_request",
         "_loop",
-        "_requests",
         "_server",
         "_socket",
         "head_since",
@@ -34,7 +34,7 @@ class Doorstep(asyncio.Protocol):
     def __init__(self, server: "Server", loop: asyncio.AbstractEventLoop) -> None:
         self._server = server
         self._loop = loop
-        self._requests = 0
+        self._answered = 0
         self._last_request = server.last_request()
         self.head_since = self.idle_since = self.stuck_since = 0.0
 
@@ -62,16 +62,16 @@ class Doorstep(asyncio.Protocol):
             self._socket.close()
 
     def _turns_away(self, asked: Asked) -> bool:
-        self._requests += 1
-        last = asked.closes or self._requests >= self._last_request
+        last = asked.closes or self._answered + 1 >= self._last_request
         if not self._server.turns_away(asked, self._socket, last=last):
             return False
+        self._answered += 1
         self.head_since, self.idle_since = 0.0, self._loop.time()
         return True
 
     def _enter(self, data: bytes) -> None:
         server, socket = self._server, self._socket
-        connection = Connection(server, self._loop)
+        connection = Connection(server, self._loop, self._answered)
         server.sockets.pop(self, None)
         socket.set_protocol(connection)
         connection.connection_made(socket)

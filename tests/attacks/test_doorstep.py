@@ -119,17 +119,25 @@ async def test_on_the_doorstep_the_answers_are_those_of_an_overload(tmp_path: Pa
         await overload.ends()
 
 
-async def test_the_last_of_many_requests_on_a_doorstep_says_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize("turned_away", [3, 8])
+async def test_the_last_of_many_requests_says_so_those_on_the_doorstep_count(
+    tmp_path: Path, turned_away: int
+) -> None:
     async with door(tmp_path, max_in_flight_requests=FEW, max_requests_per_connection=8) as front:
         overload = await busy(front)
         wire = await overload.doorstep()
         answers: list[Reply] = []
         while not answers or answers[-1].headers.get("connection") != "close":
+            if len(answers) == turned_away:
+                await overload.ends()
             await wire.send(request())
             answers.append(await wire.reply())
         assert 6 <= len(answers) <= 8
+        assert {answer.status for answer in answers[:turned_away]} == {503}
+        assert {answer.status for answer in answers[turned_away:]} <= {202}
         assert await wire.ended() == b""
-        await overload.ends()
+        if len(answers) <= turned_away:
+            await overload.ends()
 
 
 async def test_a_doorstep_is_one_of_the_connections_and_not_kept_for_ever(tmp_path: Path) -> None:
