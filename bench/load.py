@@ -2,8 +2,9 @@
 
 Closed loop: each connection posts as soon as it is answered. Open loop: requests have times, and a
 latency counts from the time a request was due. One that finds no connection free opens another, as
-a browser does, while there are fewer than `most`; beyond that it waits. What was accepted and what
-was turned away have latencies of their own. A connection that is closed is opened anew.
+a browser does, while there are fewer than `most` and fewer than 64 are being opened (to open
+thousands at once takes seconds, of which none is the collector's); else it waits. What was accepted
+and what was turned away have latencies of their own. A connection that is closed is opened anew.
 """
 
 import asyncio
@@ -28,6 +29,7 @@ _LENGTH = b"\r\nContent-Length: "
 _LAST = b"\r\nConnection: close"
 _PATIENCE_S = 60.0
 _TICK_S = 0.001
+_OPENING = 64
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,12 +93,9 @@ class _Load:
         self.latencies_s = array("d")
         self.shed_latencies_s = array("d")
         self.lateness_s = array("d")
-        self.connections = 0
         self.measured_from = 0.0
-        self.requests = self.shed = self.events = 0
-        self.under_way = 0
-        self.open = True
-        self.started = False
+        self.requests = self.shed = self.events = self.connections = self.under_way = 0
+        self.open, self.started = True, False
         self.opening: set[asyncio.Task[None]] = set()
         self.wrong: Counter[str] = Counter()
 
@@ -145,10 +144,12 @@ class _Load:
             self.open_another()
 
     def open_another(self) -> None:
-        self.connections += 1
-        opening = asyncio.get_running_loop().create_task(self.connect())
-        self.opening.add(opening)
-        opening.add_done_callback(self.opening.discard)
+        few = self.connections < self.order.most and len(self.opening) < _OPENING
+        if few or self.order.rate is None:
+            self.connections += 1
+            opening = asyncio.get_running_loop().create_task(self.connect())
+            self.opening.add(opening)
+            opening.add_done_callback(self.opening.discard)
 
     async def connect(self) -> None:
         host, port = self.order.address.rsplit(":", 1)
@@ -177,13 +178,11 @@ class _Load:
             self.falls_due(due_at)
 
     def falls_due(self, due_at: float) -> None:
+        self.lateness_s.append(self.clock() - due_at)
         if self.free and (post := self.next_post(due_at)) is not None:
-            self.lateness_s.append(self.clock() - due_at)
             self.free.popleft().post(post)
-            return
-        self.due.append(due_at)
-        if self.connections < self.order.most:
-            self.lateness_s.append(self.clock() - due_at)
+        else:
+            self.due.append(due_at)
             self.open_another()
 
 

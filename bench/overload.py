@@ -2,7 +2,8 @@
 
 Requests come in an open loop and do not wait for each other: one that finds no connection free
 opens another, and none of them heeds `Retry-After`. The collector has one core; broker and load
-have the others, so that what is measured is the collector and not who else wants its core. Of
+have the others, so that what is measured is the collector and not who else wants its core; where
+those have no time left, they were the bound, and the step says nothing of the collector. Of
 single events it takes more than half of what this load can offer from one core, so that three times
 as much is offered in batches of five. The picture is `docs/overload.svg`.
 """
@@ -29,11 +30,15 @@ _BOUND = 0.9
 
 
 class Step(NamedTuple):
-    """What came of one offer. Shape: `share` is of the maximum."""
+    """What came of one offer.
+
+    Shape: `share` is of the maximum; `others_busy` is the share of the time in which the cores of
+    load and broker were busy, whoever worked on them."""
 
     share: float
     result: Result
     rss_bytes: int
+    others_busy: float
 
     @property
     def accepted_per_s(self) -> float:
@@ -41,8 +46,8 @@ class Step(NamedTuple):
 
     @property
     def is_of_the_load(self) -> bool:
-        """Whether the load was the bound, not the collector."""
-        return self.result.cpu_s > _BOUND * self.result.seconds
+        """Whether load and broker were the bound, not the collector."""
+        return max(self.others_busy, self.result.cpu_s / self.result.seconds) > _BOUND
 
     @property
     def shed_per_s(self) -> float:
@@ -66,15 +71,17 @@ def most(offer: Offer) -> float:
 
 def offered(running: Running, offer: Offer, share: float, rate: float) -> Step:
     """Offer so many requests a second, a share of the maximum, and tell it on standard error."""
-    seconds = offer.seconds
+    seconds, before = offer.seconds, running.others_work()
     result = load(_order(offer, share * rate))
-    step = Step(share, result, running.usage().rss_bytes)
+    others_busy = running.others_work().busy_since(before)
+    step = Step(share, result, running.usage().rss_bytes, others_busy)
     sent, reset = result.requests + result.shed, result.wrong.get("reset", 0)
     print(
         f"{share:6.0%} {sent / seconds:7,.0f}/s offered, {step.accepted_per_s:6,.0f}/s accepted,"
         f" p99 {result.p99_ms:6.1f} ms; {step.shed_per_s:7,.0f}/s turned away,"
         f" p99 {result.shed_p99_ms:6.1f} ms; {result.connections:,} connections, {reset:,} reset;"
-        f" load: {result.cpu_s / result.seconds:.0%} of a core, {result.late_p99_ms:.1f} ms late",
+        f" load: {result.cpu_s / result.seconds:.0%} of a core, {result.late_p99_ms:.1f} ms late;"
+        f" cores beside the collector's: {others_busy:.0%} busy",
         file=sys.stderr,
     )
     return step

@@ -29,6 +29,18 @@ class Usage(NamedTuple):
     peak_bytes: int
 
 
+class Work(NamedTuple):
+    """What cores did, whoever worked on them. Units: ticks of the system, of all together."""
+
+    busy: int
+    idle: int
+
+    def busy_since(self, before: "Work") -> float:
+        """Give the share of the time since then in which they were busy."""
+        busy, idle = self.busy - before.busy, self.idle - before.idle
+        return busy / max(1, busy + idle)
+
+
 class Running:
     """One process of a role; made by `started`."""
 
@@ -80,6 +92,19 @@ class Running:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    def others_work(self) -> "Work":
+        """Give what the cores did so far that `keep_apart` leaves to all else."""
+        lines = Path("/proc/stat").read_text().splitlines()
+        others = [f"cpu{core}" for core in sorted(os.sched_getaffinity(0))]
+        own = [f"cpu{core}" for core in os.sched_getaffinity(self._process.pid)]
+        ticks = [
+            [int(ticks) for ticks in line.split()[1:9]]  # those of guests are in them already
+            for line in lines
+            if line.split()[0] in others and line.split()[0] not in own
+        ]
+        idle = sum(one[3] + one[4] for one in ticks)
+        return Work(sum(sum(one) for one in ticks) - idle, idle)
 
     def keep_apart(self) -> None:
         """Leave it one core of its own, and the others to all else that we have started.

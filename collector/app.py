@@ -59,6 +59,7 @@ class Collector:
             settings.max_header_bytes,
             settings.header_timeout_s,
             settings.idle_timeout_s,
+            settings.max_wait_ms,
         )
         early, pressure = self._intake.early, self._intake.pressure
         words = Words(early.unreadable, early.turned_away, _is_direct, self.take_whole)

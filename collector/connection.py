@@ -1,8 +1,6 @@
 """One connection of the public listener, between aiohttp's parser and what answers."""
 
 import asyncio
-import random
-import time
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -13,6 +11,7 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.streams import StreamReader
 
 from collector.answer import Answer
+from collector.boundary import Boundary
 from collector.direct import Direct
 from collector.heads import Asked, asked_by
 
@@ -26,7 +25,7 @@ _NOTHING_MORE: tuple[Sequence[Any], bool, bytes] = ((), False, b"")
 
 
 class Connection(Direct):
-    """A connection within its bounds."""
+    """A connection within its bounds. Shape: `answered` requests have come on it before."""
 
     __slots__ = (
         "_last_request",
@@ -38,7 +37,9 @@ class Connection(Direct):
         "stuck_since",
     )
 
-    def __init__(self, server: "Server", loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, server: "Server", loop: asyncio.AbstractEventLoop, answered: int = 0
+    ) -> None:
         bounds = server.bounds
         super().__init__(
             server,
@@ -53,8 +54,8 @@ class Connection(Direct):
         )
         self._server = server
         self._parser = _Entrance(self, self._parser, server)  # type: ignore[assignment]
-        # Not all at once, when they were opened at once.
-        self._last_request = random.randint(bounds.requests * 3 // 4, bounds.requests)  # noqa: S311
+        self._request_count = answered
+        self._last_request = server.last_request()
         self.entered = 0
         self.head_bytes = 0
         self.head_since = 0.0
@@ -64,13 +65,9 @@ class Connection(Direct):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a socket, unless there are enough."""
         socket = cast("asyncio.Transport", transport)  # uvloop's is no subclass
-        server = self._server
-        if len(server.sockets) >= server.bounds.connections:
-            server.count_closed("too_many")
+        if not self._server.holds(self, socket):
             self._force_close = True
-            socket.abort()
             return
-        server.sockets[self] = socket
         self.head_since = self._loop.time()
         super().connection_made(transport)
         peername = self.peername
@@ -114,7 +111,7 @@ class Connection(Direct):
         if not self.idle or self.writing_paused or self.transport is None:
             return False
         self.head_since = 0
-        if not (self._server.pressure.tight and self._turns_away(asked, self.transport)):
+        if not self._turns_away(asked, self.transport):
             self.enter(1)
             self.begin()
             tell = partial(self.answer, asked.version, asked.closes)
@@ -123,18 +120,11 @@ class Connection(Direct):
         return True
 
     def _turns_away(self, asked: Asked, transport: asyncio.Transport) -> bool:
-        began_at = time.perf_counter()
         last = asked.closes or self.ends(1)
-        answer = self._server.words.turned_away(asked.head, last)
-        if answer is None:
+        if not self._server.turns_away(asked, transport, last=last):
             return False
         self._request_count += 1
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-        transport.write(answer)
-        if last:
-            transport.close()
-        else:
-            self._server.turned_away(transport, time.perf_counter() - began_at)
         return True
 
     def answer(self, version: HttpVersion, closes: bool, answer: Answer) -> None:
@@ -182,7 +172,15 @@ class Connection(Direct):
 class _Entrance:
     """aiohttp's parser of a connection, and a look at what comes out of it."""
 
-    __slots__ = ("_connection", "_heads", "_kept", "_parser", "_server", "message_consumed")
+    __slots__ = (
+        "_boundary",
+        "_connection",
+        "_heads",
+        "_kept",
+        "_parser",
+        "_server",
+        "message_consumed",
+    )
 
     def __init__(self, connection: Connection, parser: Any, server: "Server") -> None:
         self._connection = connection
@@ -190,6 +188,7 @@ class _Entrance:
         self._server = server
         self._heads = server.heads
         self._kept: tuple[Asked, RawRequestMessage, StreamReader] | None = None
+        self._boundary = Boundary()
         self.message_consumed = parser.message_consumed
 
     def __getattr__(self, name: str) -> Any:
@@ -199,14 +198,16 @@ class _Entrance:
         connection = self._connection
         if self._kept is not None:  # more came behind it
             self._take_kept()
-        begins = connection.idle and not connection.head_bytes
-        if begins and (known := self._heads.find(data)) and connection.answers(*known):
+        begins = self._boundary.is_here
+        known = self._heads.find(data) if begins and connection.idle else None
+        if known is not None and connection.answers(*known):
             return _NOTHING_MORE
+        fresh = begins and (connection.idle or connection.is_between)
         found = self._parsed(data)
         if len(found[0]) == 1 and not found[1] and self._is_direct(*found[0][0]):
             message, payload = found[0][0]
             asked = asked_by(message)
-            if begins:
+            if fresh:
                 self._heads.keep(data, asked)
             if self._is_taken(asked, message, payload):
                 return _NOTHING_MORE
@@ -217,11 +218,13 @@ class _Entrance:
         connection = self._connection
         try:
             found: tuple[Sequence[Any], bool, bytes] = self._parser.feed_data(data)
+            self._boundary.follow(data, found[0], upgraded=found[1])
             if found[0]:
                 connection.head_since = connection.head_bytes = 0
             elif data and connection.idle:
                 connection.wait_for_head(len(data))
         except HttpProcessingError:
+            self._boundary.lose()
             connection.enter(1)  # to be answered that it cannot be read
             raise
         return found

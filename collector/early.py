@@ -2,7 +2,7 @@
 
 import random
 from functools import lru_cache
-from typing import get_args
+from typing import Literal, get_args
 
 import orjson
 from aiohttp import web
@@ -13,6 +13,7 @@ from collector.source import Sources
 from spine.codes import CODES
 from spine.metrics import Metrics
 
+_LATE: Literal["late"] = "late"
 _RETRY_AFTER_S = ("1", "2", "3")
 _OVERLOADED = orjson.dumps(
     {"code": "overloaded", "meaning": CODES["overloaded"].meaning, "detail": "send it again"}
@@ -33,7 +34,7 @@ class Early:
         self._requests = metrics.requests
         self._shed = {
             (why, again): metrics.shed.labels(why, "retrying" if again else "beacon")
-            for why in get_args(Why)
+            for why in (*get_args(Why), _LATE)
             for again in (True, False)
         }
 
@@ -44,12 +45,12 @@ class Early:
             self._shed[why, head.comes_again].inc()
         return why
 
-    def turned_away(self, head: Head, last: bool) -> bytes | None:
+    def turned_away(self, head: Head, late: bool, last: bool) -> bytes | None:
         """Give the whole answer to a request that is turned away, for the cheap cases: events that
         will be sent again. Beacons are for the application, as they are mostly let in."""
         if not head.comes_again:
             return None
-        why = self._pressure.why_not(comes_again=True)
+        why = self._pressure.why_not(comes_again=True) or (_LATE if late else None)
         origin = head.origin
         if why is None or not (origin is None or self._sources.any_allows(origin)):
             return None

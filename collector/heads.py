@@ -69,6 +69,24 @@ class Heads:
             self._remembered.keep(data[:at] + data[stop:end], asked, 4 * end + _BYTES_BESIDE)
 
 
+def missing(data: bytes) -> int | None:
+    """Give how many bytes are missing of the one request that begins with these; nothing where
+    more came than that, where its head is not whole, or where it is not sure."""
+    end, at, stop = _places(data)
+    head = data[: end + 2].lower()
+    if end < 0 or b"\r\ntransfer-encoding" in head:
+        return None
+    lengths, digits = head.count(b"content-length"), data[at:stop]
+    if lengths == 0:
+        length = 0
+    elif lengths == 1 and head[:at].endswith(_LENGTH) and _is_length(digits):
+        length = int(digits)
+    else:
+        return None
+    left = end + len(_END) + length - len(data)
+    return left if left >= 0 else None
+
+
 def _places(data: bytes) -> tuple[int, int, int]:
     """Give where a head ends, and where in it the digits of a length begin and end."""
     end = data.find(_END)
@@ -77,5 +95,8 @@ def _places(data: bytes) -> tuple[int, int, int]:
 
 
 def _ends_as_told(data: bytes, digits: bytes, end: int) -> bool:
-    few = digits.isdigit() and len(digits) <= _MOST_DIGITS
-    return few and len(data) == end + len(_END) + int(digits)
+    return _is_length(digits) and len(data) == end + len(_END) + int(digits)
+
+
+def _is_length(digits: bytes) -> bool:
+    return digits.isdigit() and len(digits) <= _MOST_DIGITS

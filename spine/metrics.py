@@ -51,7 +51,7 @@ class Metrics:
         self.shed = self._counter(
             "shed",
             "Requests turned away with 503 because too much is under way: of which bound (bytes,"
-            " requests, wait), and of what kind of sender (retrying, beacon).",
+            " requests, wait, late), and of what kind of sender (retrying, beacon).",
             ["reason", "kind"],
         )
         self.over_quota = self._counter(

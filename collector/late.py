@@ -1,0 +1,48 @@
+"""Who comes late while requests are turned away: what lay unread in the kernel for too long.
+
+Invariants:
+
+1. One request is late when it lay unread for longer than the limit.
+2. When many of a moment were, so is all that comes in the next: whoever was not answered in time
+   has a queue of its own by now, of which nothing is seen here, and nothing ends it sooner than
+   saying no, which is cheap.
+3. But not for ever: where even saying no is too much there is a queue all the time, and after half
+   a second what is not late itself is let in for as long.
+
+Source: a queue that stands is known by how long things stay in it, not by its length, as in CoDel,
+RFC 8289.
+"""
+
+_LOOK_EACH = 16
+_MANY = 0.1
+_MOMENTS = 25
+
+
+class Late:
+    """Judges requests by how long they lay unread. Units: milliseconds."""
+
+    def __init__(self, limit_ms: int) -> None:
+        self._limit_ms = limit_ms
+        self._came = self._looked = self._late = 0
+        self._in_a_row = 0
+        self._all = False
+
+    def looks(self, *, turned_away: bool) -> bool:
+        """Say whether to look at a request: at some of those that are turned away anyway, at all
+        others."""
+        self._came += 1
+        return not turned_away or self._came % _LOOK_EACH == 0
+
+    def is_late(self, unread_ms: int) -> bool:
+        """Judge a request that was looked at."""
+        late = unread_ms > self._limit_ms
+        self._looked += 1
+        self._late += late
+        return late or self._all
+
+    def moment(self) -> None:
+        """Draw the consequence of a moment that is over, for the next one."""
+        many = self._late > _MANY * self._looked
+        self._in_a_row = self._in_a_row + 1 if many else 0
+        self._all = many and self._in_a_row % (2 * _MOMENTS) < _MOMENTS
+        self._looked = self._late = 0
