@@ -21,7 +21,7 @@ BROWSER = {"Content-Type": "text/plain", "Origin": ORIGIN}
 PACKED = {
     "gzip": gzip.compress,
     "deflate": zlib.compress,
-    "br": brotli.compress,
+    "br": lambda body: brotli.compress(body, quality=4),
     "zstd": zstandard.compress,
 }
 

@@ -9,15 +9,14 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-import clickhouse_connect
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from tests.clickhouse_server import Server, started
+from tests.clickhouse_server import Server, client_of, started
 from tests.kafka_broker import Broker
 from tests.kafka_cluster import Cluster
 from tests.migrated import copy_store
@@ -108,6 +107,7 @@ class House:
         self.config = config
         self.store = store
         self._server = server
+        self._open, self._asking = ExitStack(), dict[str, Client]()
         self.running: dict[str, Process] = {role: self._process(role, {}) for role in roles}
         self.addresses: dict[str, str] = {}
         for role in roles:
@@ -161,19 +161,18 @@ class House:
             assert done.returncode == 0, done.stdout + done.stderr
         return done
 
-    @contextmanager
-    def client(self) -> Iterator[Client]:
+    def client(self, **options: Any) -> closing[Client]:
         """An unmodified client on the store."""
         host, port = self.addresses["store"].split(":") if self.store is None else self.store
-        client = clickhouse_connect.get_client(host=host, port=int(port), database="beleg")
-        try:
-            yield client
-        finally:
-            client.close()
+        return client_of(Server(host, int(port)), database="beleg", **options)
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
-        with self.client() as client:
-            return [tuple(row) for row in client.query(sql).result_rows]
+        """Put a question, all by one client: a new one asks for all settings of the store first."""
+        where = self.addresses.get("store", "")
+        if where not in self._asking:
+            client = self._open.enter_context(self.client(autogenerate_session_id=False))
+            self._asking[where] = client
+        return [tuple(row) for row in self._asking[where].query(sql).result_rows]
 
     def wait_until(self, sql: str, expected: object, within_s: float = 120) -> None:
         """Return when the first cell of the answer is the expected one."""
@@ -212,6 +211,7 @@ class House:
         self._server.enter_context(started(path, "--writable", port=self.store.port))
 
     def close(self) -> None:
+        self._open.close()
         for process in self.running.values():
             process.end(signal.SIGKILL)
 
