@@ -37,7 +37,7 @@ async def test_sessions_by_visitor_become_sessions_by_day(
     clickhouse_server: Server, site: str, done: int
 ) -> None:
     async with fresh_store(clickhouse_server) as store:
-        await land(store, site, happenings(site, seed=1, count=80), size=20)
+        await land(store, site, happenings(site, seed=1, count=40), size=20)
         before = await shown(store, site)
         await _as_before(store)
         for number, text in _STATEMENTS[:done]:
