@@ -12,7 +12,8 @@ import pytest
 
 from spine.store import Store
 from tests.clickhouse_server import Server, started
-from tests.kafka_broker import Broker, running_broker, what_is_missing
+from tests.kafka_broker import Broker, running_broker
+from tests.kafka_jars import what_is_missing
 from tests.migrated import copy_store
 
 _MEMORY, _ROOM_BYTES = Path("/dev/shm"), 4 << 30
