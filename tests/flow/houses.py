@@ -19,7 +19,7 @@ from clickhouse_connect.driver.client import Client
 
 from tests.clickhouse_server import Server, client_of, started
 from tests.flow.processes import Process, forkable
-from tests.kafka_broker import Broker
+from tests.kafka_broker import Broker, free_ports
 from tests.kafka_cluster import Cluster
 from tests.migrated import copy_store
 from tests.nursery import run
@@ -227,7 +227,8 @@ def kafka_house(
     if not new:
         copy_store(directory / "server")
     with ExitStack() as stack:
-        server = stack.enter_context(started(directory / "server", "--writable"))
+        (port,) = free_ports(1)  # which it gets again when it comes back
+        server = stack.enter_context(started(directory / "server", "--writable", port=port))
         reached = before(server)
         config.write_text(
             f"""data_dir = "{directory / "data"}"
