@@ -3,7 +3,7 @@
 import base64
 import fcntl
 import functools
-import random
+import secrets
 import shutil
 import signal
 import socket
@@ -64,7 +64,7 @@ def free_ports(count: int) -> list[int]:
     found: set[int] = set()
     while len(found) < count:
         with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", random.randrange(16_384, 32_768)))
+            probe.bind(("127.0.0.1", 16_384 + secrets.randbelow(16_384)))
             found.add(probe.getsockname()[1])
     return list(found)
 
