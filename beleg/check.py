@@ -5,7 +5,7 @@ from pathlib import Path
 
 from beleg.commands import Say, opened_books, opened_log
 from beleg.open_log import check_key, erasure_key, kafka_topic, own_log_id, side_topics
-from collector.countries import Countries
+from collector.places import Places
 from consent_rules.regions import load_all
 from processors.adopt import plan
 from processors.logs import log_id_of
@@ -22,7 +22,7 @@ async def check(settings: Settings, say: Say) -> int:
     by_day = _check_sites(settings.sites, say)
     data_dir = Path(settings.data_dir)
     if settings.collector.country_file:
-        Countries(settings.collector.country_file, Metrics("check"))
+        Places(settings.collector.country_file, Metrics("check"))
         say(f"countries: {settings.collector.country_file} can be read")
     if settings.log.url != "embedded":
         await _check_kafka(settings, by_day, say)

@@ -209,7 +209,7 @@ class House:
         self._checks.append(collector.ready)
         self.addresses["collector"] = listener.address
         flushing = self._start(flush_for_ever(tallies, log, now_ms))
-        _ = self._start(collector.countries.for_ever())
+        _ = self._start(collector.places.for_ever())
         _ = self._start(Reloading(sources, settings.sites, self._metrics).for_ever())
         if not settings.sites:
             _logger.warning(

@@ -88,11 +88,8 @@ def check_key(key: ErasureKey | None, by_day: Iterable[str]) -> None:
         raise Misconfigured("erasure.key_file", why)
 
 
-def kept_control(settings: Settings, lock: str) -> Path | None:
-    """Give the file in which who holds this lock keeps what it knows of a control log that is
-    elsewhere; the embedded one is here anyway."""
-    if settings.log.url == "embedded":
-        return None
+def kept_control(settings: Settings, lock: str) -> Path:
+    """Give the file in which who holds this lock keeps what it knows of the control log."""
     return Path(settings.data_dir) / f"withdrawals-{lock}.sqlite"
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import click
 import msgspec
 
-from collector.countries import Countries
 from collector.decode import Unreadable, decode
+from collector.places import Places
 from consent_rules import cases as examples
 from consent_rules.explain import explain as explained
 from consent_rules.explain import in_words
@@ -159,7 +159,7 @@ def _country_of(settings: Settings, address: str) -> str:
     file = settings.collector.country_file
     if not file:
         raise Misconfigured("collector.country_file", "is not set: nobody knows where that is")
-    return Countries(file, Metrics("explain")).of(address)
+    return Places(file, Metrics("explain")).of(address)[:2]
 
 
 def _events(file: Any) -> Iterator[Event]:

@@ -48,7 +48,7 @@ SELECT number AS v, 'shop' AS site,
     if(way = 0, 'gclid', '') AS click_id_name,
     if(way = 0, hex(cityHash64(number, 3)), '') AS click_id,
     concat('https://shop.example/en/kitchen/p-', toString(number % 997)) AS page,
-    'desktop' AS device
+    'desktop' AS device, 'DE-BE' AS place
 FROM (SELECT number, {{known}} AS known FROM numbers({{first}}, {{count}}))
 """
 # Who came by a way that has a name says so with the first event.
@@ -80,9 +80,9 @@ _TOUCH = "source, medium, campaign, channel_group, click_id_name, click_id"
 _LANDED = {
     "events": "site, name, event_id, channel, identity, event_key, visitor_id, occurred_at,"
     " received_at, received_on, log_id, log_partition, log_offset, transaction_id, anonymous_id,"
-    f" user_id, device, retention, {_TOUCH}",
+    f" user_id, device, place, retention, {_TOUCH}",
     "visitor_facts": "site, visitor_id, occurred_at, identity, event_key, name, page, is_key, step,"
-    f" device, retention, is_tagged, {_TOUCH}",
+    f" device, place, retention, is_tagged, {_TOUCH}",
     "seen": "identity, log_id, log_partition, log_offset",
     "fates": "log_id, log_partition, log_offset, site, received_at, identity, fate",
 }
@@ -114,7 +114,7 @@ _DERIVED = {
     "visitor_days": "SELECT site, visitor_id,"
     " arrayJoin(range(toUInt16(toDate(started_at)), toUInt16(toDate(ended_at)) + 1)) AS day,"
     " if(day = toUInt16(toDate(started_at)), [(started_at, ended_at, 10, 5, 1, source, medium,"
-    " campaign, channel_group, click_id_name, click_id, page, 1, device)], []), 1 FROM ({})",
+    " campaign, channel_group, click_id_name, click_id, page, 1, device, place)], []), 1 FROM ({})",
     "orders": "SELECT order_key, site, concat('S-', toString(v)), ended_at, ended_at, 'EUR', 39.98,"
     " 0, NULL, NULL, 'purchased', 0, 1, 0, visitor_id, 0, 0, 0, 0, 0, [],"
     " arrayMap(field -> (field, last_identity, 'browser'),"

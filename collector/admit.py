@@ -247,15 +247,18 @@ def _entry(
     event_id = event.event_id or _filled_id(event, body, receipt, source)
     key, names = named(arrival.form, event, event_id, of_day)
     times = timed(arrival.form, body, claimed_ms)
-    seen = observed(flags, *_observed(kept, receipt, source))
+    seen = observed(flags, *_observed(kept, arrival))
     # All copies of an event, of either channel, share its key and so a partition.
     return event_id, Entry(key, b"".join((names, times, ruling.stamp_json, seen, body, b"}")))
 
 
-def _observed(kept: Kept, receipt: Receipt, source: Source) -> tuple[str, str, str]:
-    if source.channel == "server":  # its own address says nothing about the visitor
-        return truncated(kept.event.ip or ""), kept.event.user_agent or "", ""
-    return (*kept.observed(receipt.ip, receipt.user_agent), kept.hints(receipt.client_hints))
+def _observed(kept: Kept, arrival: _Arrival) -> tuple[str, str, str, str]:
+    receipt = arrival.receipt
+    if arrival.source.channel == "server":  # its own address says nothing about the visitor
+        ip = kept.event.ip or ""
+        return truncated(ip), kept.event.user_agent or "", "", arrival.known.place_of(ip)
+    ip, user_agent = kept.observed(receipt.ip, receipt.user_agent)
+    return ip, user_agent, kept.hints(receipt.client_hints), kept.place(receipt.place)
 
 
 def _filled_id(event: Event, body: bytes, receipt: Receipt, source: Source) -> str:

@@ -44,7 +44,7 @@ class Collector:
         now_ms: Callable[[], int],
     ) -> None:
         self._intake = Intake(logs, sources, tallies, settings, metrics, now_ms)
-        self.countries = self._intake.countries
+        self.places = self._intake.places
         self._control = logs.control
         self._sources = sources
         self._settings = settings

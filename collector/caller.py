@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from collector.answer import Headers
-from collector.countries import Countries
 from collector.head import Head
 from collector.observe import Network, Receipt, client_address, country_of, truncated
+from collector.places import Places
 from collector.source import Source, Sources
 
 _PREFLIGHT_AGE_S = 7200
@@ -58,20 +58,20 @@ def receipt_of(
     trusted: Sequence[Network],
     now_ms: int,
     country_header: str = "",
-    countries: Countries | None = None,
+    places: Places | None = None,
 ) -> Receipt:
     """Give what is observed about a request, reduced to what may be kept; a proxy's word about the
-    country goes before what a database has.
+    country goes before what a database has, whose region counts within it.
 
     Shape: `peer` is who is connected, empty where the socket has no address."""
     address = peer
     if trusted:
         forwarded = ",".join(head.headers.getall("X-Forwarded-For", ()))
         address = client_address(address, forwarded, trusted)
-    country = ""
+    place = places.of(address) if places is not None else ""
     if country_header:
         told = head.headers.getall(country_header, ())
         country = country_of(peer, told, trusted)
-    if countries is not None and not country:
-        country = countries.of(address)
-    return Receipt(now_ms, truncated(address), head.user_agent, country, head.client_hints)
+        if country and country != place[:2]:
+            place = country
+    return Receipt(now_ms, truncated(address), head.user_agent, place, head.client_hints)

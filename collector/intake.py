@@ -27,12 +27,12 @@ from collector.answer import JSON, Answer, Headers, said
 from collector.caller import cors, receipt_of, source_of
 from collector.consent import Decisions, Logs, decode_decision
 from collector.counting import count
-from collector.countries import Countries
 from collector.decode import Claims, Unreadable, decode
 from collector.early import Early, retry_after
 from collector.head import Head
 from collector.known import Known
 from collector.pixel import claims_of
+from collector.places import Places
 from collector.pressure import Bounds, Pressure
 from collector.quota import Strangers
 from collector.source import Source, Sources
@@ -105,7 +105,7 @@ class Intake:
         )
         self.pressure = Pressure(bounds)
         self.early = Early(sources, self.pressure, metrics)
-        self.countries = Countries(settings.country_file, metrics)
+        self.places = Places(settings.country_file, metrics)
         self._strangers = Strangers(settings.unknown_keys_per_minute)
         metrics.in_flight_bytes.set_function(lambda: self.pressure.bytes)
 
@@ -197,8 +197,8 @@ class Intake:
     def _put(self, caller: Caller, head: Head, claims: Claims, tell: Tell) -> Answer | None:
         """Admit, and put on the log; give the answer, or nothing while it waits for the log."""
         source = caller.source
-        country = self._settings.country_header, self.countries
-        receipt = receipt_of(head, caller.peer, self._trusted, self._now_ms(), *country)
+        where = self._settings.country_header, self.places
+        receipt = receipt_of(head, caller.peer, self._trusted, self._now_ms(), *where)
         carried = head.carried
         if self._knows_too_little and needs_consent(claims, receipt, source, carried):
             return refusal("consent_unknown", "send it again", (("Retry-After", "1"),))
@@ -208,7 +208,7 @@ class Intake:
         salt = None
         if self._salts is not None:
             salt = self._salts.of(source.site, day_of(receipt.received_ms, source))
-        known = Known(control.of, control.erased_until, salt)
+        known = Known(control.of, control.erased_until, salt, self.places.of)
         admission = admit(claims, receipt, source, carried, known)
         put_at, received_ms = time.perf_counter(), receipt.received_ms
         waiting = _Waiting(caller, received_ms, claims.sent_at, admission, put_at, tell)

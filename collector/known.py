@@ -30,15 +30,22 @@ def _nobody_has(_site: str, _anonymous_id: str | None, _user_id: str | None) -> 
     return NOT_WITHDRAWN
 
 
+def _nowhere(_address: str) -> str:
+    return ""
+
+
 class Known(NamedTuple):
     """What is known of people when a request comes.
 
-    Shape: `salt` is that of the day of receipt, for visitors who are told by an id of the day."""
+    Shape: `salt` is that of the day of receipt, for visitors who are told by an id of the day;
+    `place_of` gives the place of a whole address as a record has it."""
 
     withdrawn: Asked = _nobody_has
     erased_until: ErasedUntil = _nobody_was
     salt: bytes | None = None
+    place_of: Callable[[str], str] = _nowhere
 
 
 NOTHING_KNOWN = Known()
-"""Nobody has withdrawn anything, nobody was erased, and no visitor is told by an id of the day."""
+"""Nobody has withdrawn anything, nobody was erased, no visitor is told by an id of the day, and
+nobody knows where an address is."""

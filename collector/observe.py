@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 _MOST_HOPS = 32
-_COUNTRY = re.compile(r"[A-Za-z]{2}")
+_COUNTRY = re.compile(r"(?![Xx]{2})[A-Za-z]{2}")  # XX: as proxies say that they do not know
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -15,14 +15,19 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 class Receipt(NamedTuple):
     """What the server saw, as opposed to what the client claims.
 
-    Shape: `ip` is truncated already; `country` is a code of ISO 3166-1, empty when unknown;
-    `client_hints` as `spine.client_hints` writes them. Units: milliseconds since 1970."""
+    Shape: `ip` is truncated already; `place` as in a record; `client_hints` as
+    `spine.client_hints` writes them. Units: milliseconds since 1970."""
 
     received_ms: int
     ip: str
     user_agent: str
-    country: str = ""
+    place: str = ""
     client_hints: str = ""
+
+    @property
+    def country(self) -> str:
+        """The country of the place by ISO 3166-1; empty when it is not known."""
+        return self.place[:2]
 
 
 @lru_cache(maxsize=8192)

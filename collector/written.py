@@ -62,8 +62,16 @@ def timed(form: Form, body: bytes, occurred_ms: int) -> bytes:
 
 
 @lru_cache(maxsize=512)  # as it is the same for all events of a browser
-def observed(flags: tuple[str, ...], ip: str, user_agent: str, client_hints: str = "") -> bytes:
+def observed(
+    flags: tuple[str, ...], ip: str, user_agent: str, client_hints: str = "", place: str = ""
+) -> bytes:
     """Give a record from its stamp to its event."""
-    found = {"flags": flags, "ip": ip, "user_agent": user_agent, "client_hints": client_hints}
+    found = {
+        "flags": flags,
+        "ip": ip,
+        "user_agent": user_agent,
+        "client_hints": client_hints,
+        "place": place,
+    }
     parts = [b',"%b":%b' % (name.encode(), _json(told)) for name, told in found.items() if told]
     return b"".join(parts) + b',"event":'

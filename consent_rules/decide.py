@@ -95,6 +95,10 @@ class Kept(msgspec.Struct, frozen=True, gc=False):
         ip = "" if limits.ip == "drop" else ip
         return ip, reduced_agent(user_agent, limits.user_agent)
 
+    def place(self, place: str) -> str:
+        """Give what may be written of where an address is: it stays with the address only."""
+        return "" if self.ruling.limits.ip == "drop" else place
+
     def hints(self, client_hints: str) -> str:
         """Give what may be written of client hints: they stay with the whole user agent only."""
         return client_hints if self.ruling.limits.user_agent == "whole" else ""

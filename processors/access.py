@@ -21,7 +21,7 @@ _NOBODY = "toFixedString('', 16)"
 _AS_SENT = (
     "name", "event_id", "channel", "occurred_at", "received_at", "anonymous_id", "user_id",
     "email_sha256", "phone_sha256", "crm_id", "page_url", "page_referrer", "page_title", "ip",
-    "user_agent", "device", "browser", "browser_version", "os", "bot", "source", "medium",
+    "user_agent", "place", "device", "browser", "browser_version", "os", "bot", "source", "medium",
     "campaign", "term", "content", "channel_group", "click_id_name", "click_id", "transaction_id",
     "currency", "value", "tax", "shipping", "discount", "coupon", "items", "properties",
 )  # fmt: skip
@@ -32,7 +32,7 @@ _DECIDED = (
 _SESSION = (
     "session_id", "started_at", "ended_at", "events", "page_views", "engaged", "channel_group",
     "source", "medium", "campaign", "landing_page",
-    "device",
+    "device", "country", "region",
 )  # fmt: skip
 _ORDER = (
     "transaction_id", "ordered_at", "currency", "gross", "refunded", "net", "tax", "shipping",

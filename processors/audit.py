@@ -21,7 +21,7 @@ _FIELDS: Mapping[str, Sequence[str]] = {
     "visitor_days": (
         "started_at", "ended_at", "events", "page_views", "engaged", "source", "medium",
         "campaign", "channel_group", "click_id_name", "click_id", "landing_page", "furthest_step",
-        "device", "site",
+        "device", "place", "site",
     ),
     "orders": (
         "site", "transaction_id", "ordered_at", "first_reported_at", "currency", "gross",

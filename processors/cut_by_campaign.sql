@@ -22,17 +22,17 @@ FROM (
         g.facts AS facts, g.begins AS begins,
         arrayMap(
             (key, at, before, begins) -> multiIf(at = before, '', key != '', key, begins, '-', ''),
-            g.facts.12, g.at_ms, g.before_ms, g.begins
+            g.facts.13, g.at_ms, g.before_ms, g.begins
         ) AS keys
     FROM (
         SELECT
             e.site AS site, e.visitor_id AS visitor_id,
-            arraySort(fact -> (fact.1, fact.12 = '', fact), e.facts) AS facts,
+            arraySort(fact -> (fact.1, fact.13 = '', fact), e.facts) AS facts,
             arrayMap(fact -> toUnixTimestamp64Milli(fact.1), facts) AS at_ms,
             arrayPushFront(arrayPopBack(at_ms), toInt64(-1)) AS before_ms,
             arrayMap(
                 (at, before, day, day_before) -> at - before > {timeout_ms} OR day != day_before,
-                at_ms, before_ms, facts.11, arrayPushFront(arrayPopBack(facts.11), 0)
+                at_ms, before_ms, facts.12, arrayPushFront(arrayPopBack(facts.12), 0)
             ) AS begins,
             arrayDistinct(arrayFlatten(arrayFilter(
                 days -> hasAny(days, e.days_touched),

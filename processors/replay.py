@@ -117,7 +117,12 @@ def _rewritten(record: EventRecord, kept: Kept, regime: Regime) -> EventRecord:
     of_day = record.visitor if kept.by_day and _is_of_day(record) else None
     hints = kept.hints(record.client_hints)
     record = msgspec.structs.replace(
-        record, stamp=kept.stamp, ip=ip, user_agent=user_agent, client_hints=hints
+        record,
+        stamp=kept.stamp,
+        ip=ip,
+        user_agent=user_agent,
+        client_hints=hints,
+        place=kept.place(record.place),
     )
     if event == record.event and (of_day or not _is_of_day(record)):
         return record

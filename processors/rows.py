@@ -135,6 +135,7 @@ def event_columns(log_id: str, events: Sequence[Landing]) -> Columns:
         "phone_key": [further_key(record, "phone_sha256") for record in records],
         "ip": [record.ip for record in records],
         "user_agent": [record.user_agent for record in records],
+        "place": [record.place for record in records],
         "flags": [record.flags for record in records],
         **client_columns([e.client for e in events]),
         **_claimed_columns([e.event for e in events]),
@@ -224,6 +225,7 @@ def visitor_fact_columns(events: Sequence[Landing]) -> Columns:
         "retention": [e.retention for e in events],
         "step": [e.step for e in events],
         "device": [e.client.device for e in events],
+        "place": [e.record.place for e in events],
         "is_tagged": [e.touch.is_tagged for e in events],
     }
 

@@ -19,7 +19,8 @@ evidence AS (
         arraySort(groupArray((
             f.occurred_at, f.identity,
             (f.source, f.medium, f.campaign, f.channel_group, f.click_id_name, f.click_id),
-            f.page, f.event_key, f.name = 'page_view', f.is_key, {shown}, f.step, f.device{campaign}
+            f.page, f.event_key, f.name = 'page_view', f.is_key, {shown}, f.step, f.device,
+            f.place{campaign}
         ))) AS facts
     FROM visitor_facts AS f {windows}
     PREWHERE f.visitor_id IN {visitors}
@@ -45,7 +46,8 @@ chains AS (
         ) AS furthest_step,
         arrayFirst(touch -> touch.1 != '', chain.3) AS first_touch,
         arrayFirst(page -> page != '', chain.4) AS landing_page,
-        chain[1].10 AS device
+        chain[1].10 AS device,
+        arrayFirst(place -> place != '', chain.11) AS place
     FROM cut AS c
     ARRAY JOIN c.sessions AS chain
 ),
@@ -67,7 +69,8 @@ laid AS (
             if(c.first_touch.1 = '', '(none)', c.first_touch.2),
             c.first_touch.3,
             if(c.first_touch.1 = '', 'Direct', c.first_touch.4),
-            c.first_touch.5, c.first_touch.6, c.landing_page, c.furthest_step, c.device
+            c.first_touch.5, c.first_touch.6, c.landing_page, c.furthest_step, c.device,
+            c.place
         ) AS session
     FROM chains AS c
 )

@@ -65,9 +65,10 @@ class EventHead(
 ):
     """What the collector observed and decided about an event.
 
-    Shape: digests in hexadecimal; `client_hints` as `spine.client_hints` writes them. Units:
-    `occurred_ms` is the corrected time of the event and `received_ms` the collector's clock, both
-    milliseconds since 1970 UTC."""
+    Shape: digests in hexadecimal; `client_hints` as `spine.client_hints` writes them; `place` is a
+    country by ISO 3166-1, or a region of it by ISO 3166-2, such as `DE-BE`. Units: `occurred_ms` is
+    the corrected time of the event and `received_ms` the collector's clock, both milliseconds since
+    1970 UTC."""
 
     site: str
     channel: Channel
@@ -84,6 +85,7 @@ class EventHead(
     ip: str = ""
     user_agent: str = ""
     client_hints: str = ""
+    place: str = ""
 
 
 class EventRecord(EventHead, frozen=True, kw_only=True):

@@ -48,7 +48,7 @@ class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     ] = ""
     country_file: Annotated[
         str,
-        _says("Database of countries by address, MaxMind's format (.mmdb), where no header tells."),
+        _says("Database of places by address (.mmdb): country if no header tells it, and region."),
     ] = ""
     max_body_bytes: Annotated[
         int, _says("Largest body, as sent and as unpacked.", ge=1024, le=16_777_216)

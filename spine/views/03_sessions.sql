@@ -3,7 +3,7 @@ SELECT
     s.site AS site, s.visitor_id AS visitor_key, s.day AS day, started_at, ended_at,
     lower(hex(sipHash128(s.visitor_id, toUnixTimestamp64Milli(started_at)))) AS session_id,
     events, page_views, engaged, source, medium, campaign, channel_group, click_id_name, click_id,
-    landing_page, device, touch
+    landing_page, device, place, touch
 FROM visitor_days AS s FINAL
 ARRAY JOIN
     s.sessions_of_day.started_at AS started_at, s.sessions_of_day.ended_at AS ended_at,
@@ -13,6 +13,7 @@ ARRAY JOIN
     s.sessions_of_day.channel_group AS channel_group,
     s.sessions_of_day.click_id_name AS click_id_name, s.sessions_of_day.click_id AS click_id,
     s.sessions_of_day.landing_page AS landing_page, s.sessions_of_day.device AS device,
+    s.sessions_of_day.place AS place,
     s.touches AS touch;
 
 CREATE OR REPLACE VIEW sessions AS

@@ -11,16 +11,19 @@ SELECT
     o.purchases AS purchases, o.revenue AS revenue, t.currency AS currency,
     CAST(s.channel_group, 'String') AS channel_group, CAST(s.source, 'String') AS source,
     CAST(s.medium, 'String') AS medium, CAST(s.campaign, 'String') AS campaign,
-    s.landing_page AS landing_page, if(s.device = '', 'unknown', s.device) AS device
+    s.landing_page AS landing_page, if(s.device = '', 'unknown', s.device) AS device,
+    substring(s.place, 1, 2) AS country, if(length(s.place) > 3, s.place, '') AS region,
+    o.revenue_converted AS revenue_converted, o.unconverted AS purchases_unconverted
 FROM session_rows AS s
 LEFT ANY JOIN (SELECT site, currency FROM sites FINAL) AS t ON s.site = t.site
 LEFT ANY JOIN (
     SELECT
         r.visitor_key AS visitor_key, r.started_at AS started_at,
         countIf(r.ordered_at IS NOT NULL) AS purchases,
-        sumIf(ifNull(r.gross, 0), r.currency = u.currency) AS revenue
-    FROM order_visits AS r
-    LEFT ANY JOIN (SELECT site, currency FROM sites FINAL) AS u ON r.site = u.site
+        sumIf(ifNull(r.gross, 0), r.is_own) AS revenue,
+        sumIf(ifNull(r.gross_converted, 0), r.ordered_at IS NOT NULL) AS revenue_converted,
+        countIf(r.ordered_at IS NOT NULL AND r.gross_converted IS NULL) AS unconverted
+    FROM order_money AS r
     WHERE r.in_session
     GROUP BY r.visitor_key, r.started_at
 ) AS o ON s.visitor_key = o.visitor_key AND s.started_at = o.started_at

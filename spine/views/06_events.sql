@@ -13,7 +13,8 @@ SELECT
     e.occurred_at AS occurred_at, e.received_at AS received_at, e.anonymous_id AS anonymous_id,
     e.user_id AS user_id, e.visitor_id AS visitor_key, e.transaction_id AS transaction_id,
     e.value AS value, e.currency AS currency, e.device AS device, e.browser AS browser,
-    e.browser_version AS browser_version, e.os AS os, e.bot AS bot
+    e.browser_version AS browser_version, e.os AS os, e.bot AS bot,
+    e.place AS place
 FROM events AS e FINAL
 WHERE e.channel = 'browser' OR e.event_key NOT IN copy_rows;
 
@@ -36,7 +37,8 @@ SELECT
         lower(hex(if(e.person_key = toFixedString('', 16), e.visitor_key, e.person_key)))
     ) AS person_id,
     e.transaction_id AS transaction_id, if(e.device = '', 'unknown', e.device) AS device, e.browser AS browser,
-    e.browser_version AS browser_version, e.os AS os, e.bot AS bot
+    e.browser_version AS browser_version, e.os AS os, e.bot AS bot,
+    substring(e.place, 1, 2) AS country, if(length(e.place) > 3, e.place, '') AS region
 FROM (
     SELECT
         r.site AS site, r.event_id AS event_id, r.name AS name, r.channel AS channel,
@@ -44,6 +46,7 @@ FROM (
         r.anonymous_id AS anonymous_id, r.user_id AS user_id, r.visitor_key AS visitor_key,
         r.transaction_id AS transaction_id, r.device AS device, r.browser AS browser,
         r.browser_version AS browser_version, r.os AS os, r.bot AS bot,
+        r.place AS place,
         if(
             empty(p.slices), p.person_key, arrayLast(x -> x.1 <= r.occurred_at, p.slices).2
         ) AS person_key,

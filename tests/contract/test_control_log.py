@@ -39,8 +39,10 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Opened:
 
 
 @asynccontextmanager
-async def following(log: ControlLog, key: ErasureKey | None = None) -> AsyncIterator[Control]:
-    control = Control(log, key)
+async def following(
+    log: ControlLog, key: ErasureKey | None = None, kept: Path | None = None
+) -> AsyncIterator[Control]:
+    control = Control(log, key, kept)
     task = asyncio.create_task(control.follow())
     try:
         await control.begin(10)

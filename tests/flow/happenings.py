@@ -47,6 +47,7 @@ class Happening(NamedTuple):
     stripped: bool = False
     late_ms: int = 0
     user_agent: str = ""
+    place: str = ""
     referrer: str | None = None
     named: tuple[tuple[str, str], ...] = ()
 
@@ -105,6 +106,7 @@ def record(told: Happening) -> EventRecord:
         ),
         flags=told.flags,
         user_agent=told.user_agent,
+        place=told.place,
         event=event,
     )  # fmt: skip
 

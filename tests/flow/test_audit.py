@@ -52,14 +52,14 @@ async def test_each_field_of_a_session_is_compared(clickhouse_server: Server, si
         await store.command(
             "INSERT INTO visitor_days SELECT 'other', visitor_id, day, arrayMap("
             "x -> tuple(x.1, x.2 + 1, x.3 + 1, x.4 + 1, 1 - x.5, '?', '?', '?', '?', '?', '?',"
-            " '?', 1 + x.13, '?'), sessions_of_day), version + 1"
+            " '?', 1 + x.13, '?', '?'), sessions_of_day), version + 1"
             " FROM visitor_days FINAL WHERE notEmpty(sessions_of_day)"
         )
         found = await differences(store)
         assert told(found, "visitor_days") == {
             "ended_at", "events", "page_views", "engaged", "source", "medium", "campaign",
             "channel_group", "click_id_name", "click_id", "landing_page", "furthest_step",
-            "device", "site",
+            "device", "place", "site",
         }  # fmt: skip
         assert {one.stored for one in found if one.field == "source"} == {"?"}
 

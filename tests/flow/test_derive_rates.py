@@ -112,6 +112,20 @@ async def test_only_converted_amounts_add_up_over_currencies(store: Store, site:
     ]
 
 
+async def test_a_session_has_the_revenue_of_all_its_orders(store: Store, site: str) -> None:
+    await enter_site(store, site)
+    await rates_of(store, (FRIDAY, "CHF", CHF))
+    visit = Happening(site, "page_view", "v", FRIDAY_NOON_MS - 1000, anonymous_id="a")
+    told = [bought(site, "1", "EUR"), bought(site, "2", "CHF"), bought(site, "3", "XAF")]
+    refund = told[1]._replace(name="refund", event_id="r", order=Order("2", "4", "CHF"))
+    await process(store, f"log-{site}", records([visit, *told, refund]))
+    assert await store.select(
+        "SELECT purchases, revenue, currency, revenue_converted, purchases_unconverted"
+        " FROM v_sessions WHERE site = {site:String}",
+        {"site": site},
+    ) == [(3, Decimal(10), "EUR", 10 + times("10", Decimal(1), CHF), 1)]
+
+
 async def test_a_later_import_of_a_day_counts(store: Store, site: str) -> None:
     await enter_site(store, site)
     await process(store, f"log-{site}", records([bought(site, "t", "NOK")]))

@@ -13,10 +13,11 @@ _TOUCHES = [
 ]
 CONTRACT = {
     "v_events": "site event_id name seen_browser seen_server occurred_at received_at anonymous_id"
-    " user_id visitor_id session_id person_id transaction_id device browser browser_version os bot",
+    " user_id visitor_id session_id person_id transaction_id device browser browser_version os bot"
+    " country region",
     "v_sessions": "site session_id visitor_id person_id started_at ended_at duration_s engaged"
     " events page_views purchases revenue currency channel_group source medium campaign"
-    " landing_page device",
+    " landing_page device country region revenue_converted purchases_unconverted",
     "v_orders": "site transaction_id ordered_at currency gross refunded net tax shipping status"
     " verified seen_browser seen_server visitor_id person_id session_id amounts_disagree"
     " currencies_disagree over_refunded negative_amount reversal_unverified"

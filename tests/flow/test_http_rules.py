@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from tests.flow.door import BROWSER, SERVER, SITES, door
-from tests.unit.collector.test_countries import GEO, written
+from tests.unit.collector.test_places import GEO, written
 
 UNDECIDED: dict[str, Any] = {"name": "page_view", "anonymous_id": "device-1"}
 ABROAD = {
@@ -106,7 +106,8 @@ async def test_of_an_exempt_visit_nothing_but_the_named_fields_is_on_the_log(
         answer = await front.post(event, BROWSER, CF_IPCountry="FR", User_Agent=agent)
         assert answer.status == 202
         (record,) = await front.events()
-        assert (record.ip, record.user_agent) == ("", "Chrome/124 (Linux)")
+        assert (record.ip, record.place) == ("", "")
+        assert record.user_agent == "Chrome/124 (Linux)"
         assert record.event.page is not None
         assert record.event.page.url == "https://shop.example/a"
         assert record.event.anonymous_id == "device-1"

@@ -11,7 +11,7 @@ import pytest
 
 from tests.flow.copies import ROOT
 from tests.nursery import run
-from tests.unit.collector.test_countries import GEO, written
+from tests.unit.collector.test_places import GEO, written
 
 SHOP = """
 [collector]

@@ -73,6 +73,7 @@ def test_only_what_a_trusted_proxy_appended_is_believed(
         ("10.0.0.1", ["T1"], ""),
         ("10.0.0.1", ["ſs"], ""),
         ("10.0.0.1", ["FRA"], ""),
+        ("10.0.0.1", ["XX"], ""),
     ],
 )
 def test_a_country_is_believed_from_a_trusted_proxy(

@@ -47,12 +47,12 @@ def _events(channel: Channel) -> st.SearchStrategy[dict[str, Any]]:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.data(), st.sampled_from(["browser", "server"]), *[_id | st.just("")] * 2)
+@given(st.data(), st.sampled_from(["browser", "server"]), *[_id | st.just("")] * 3)
 def test_what_is_admitted_is_encoded_as_a_whole_record_would_be(
-    data: st.DataObject, channel: Channel, user_agent: str, client_hints: str
+    data: st.DataObject, channel: Channel, user_agent: str, client_hints: str, place: str
 ) -> None:
     events = data.draw(st.lists(_events(channel), min_size=1, max_size=4))
-    receipt = Receipt(NOW_MS, "203.0.113.0", user_agent, "", client_hints)
+    receipt = Receipt(NOW_MS, "203.0.113.0", user_agent, place, client_hints)
     for entry in admitted(*events, channel=channel, receipt=receipt).admitted:
         record = decode(entry.value)
         assert isinstance(record, EventRecord), record
@@ -70,11 +70,11 @@ def encode_event(event: Event) -> bytes:
 
 
 @settings(deadline=None)
-@given(_id, _id, st.lists(_id, max_size=2), st.tuples(*[_id | st.just("")] * 3))
+@given(_id, _id, st.lists(_id, max_size=2), st.tuples(*[_id | st.just("")] * 4))
 def test_nothing_that_is_put_in_breaks_out_of_its_place(
-    site: str, event_id: str, flags: list[str], seen_of_it: tuple[str, str, str]
+    site: str, event_id: str, flags: list[str], seen_of_it: tuple[str, str, str, str]
 ) -> None:
-    ip, user_agent, client_hints = seen_of_it
+    ip, user_agent, client_hints, place = seen_of_it
     shape = form(site, "server", NOW_MS, 20_000)
     stamp, event = Stamp("r", "v", "whole"), Event(name="a", anonymous_id=event_id)
     key, names = named(shape, event, event_id)
@@ -100,5 +100,6 @@ def test_nothing_that_is_put_in_breaks_out_of_its_place(
         ip=ip,
         user_agent=user_agent,
         client_hints=client_hints,
+        place=place,
         event=event,
     )

@@ -1,5 +1,6 @@
 """Where an address is, by a file: unknown when in doubt, followed, never in full remembered."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
-from collector.countries import Countries
+from collector.places import Places
 from spine.errors import Misconfigured
 from spine.metrics import Metrics
 
@@ -25,6 +26,15 @@ GEO = {
     "100.64.1.0/24": {"country": {"iso_code": "it"}},
     "100.64.2.0/24": {"country": {"iso_code": "ITALY"}},
     "2a01:e0a::/32": {"country": {"iso_code": "FR"}},
+    "100.65.0.0/24": {"country": {"iso_code": "GB"}, "subdivisions": [{"iso_code": "ENG"}, {}]},
+    "100.65.1.0/24": {"country_code": "US", "region": "California", "region_code": "CA"},
+    "100.65.2.0/24": {
+        "country": {"iso_code": "DE"},
+        "subdivisions": [{"names": {"en": "Bavaria"}}],
+    },
+    "100.65.3.0/24": {"country": {"iso_code": "DE"}, "subdivisions": [{"iso_code": "Bayern"}]},
+    "100.65.4.0/24": {"country": {"iso_code": "DE"}, "subdivisions": ["BY"], "region_code": 9},
+    "100.65.5.0/24": {"subdivisions": [{"iso_code": "BY"}]},
 }
 
 
@@ -36,9 +46,9 @@ def written(path: Path, networks: Mapping[str, Any], ip_version: int = 6) -> Pat
     return path
 
 
-def countries(path: Path) -> tuple[Countries, Metrics]:
+def places(path: Path) -> tuple[Places, Metrics]:
     metrics = Metrics("test")
-    return Countries(str(path), metrics), metrics
+    return Places(str(path), metrics), metrics
 
 
 def stale(metrics: Metrics) -> bool:
@@ -46,7 +56,7 @@ def stale(metrics: Metrics) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("address", "country"),
+    ("address", "place"),
     [
         ("81.2.69.160", "GB"),
         ("::ffff:81.2.69.160", "GB"),
@@ -60,19 +70,25 @@ def stale(metrics: Metrics) -> bool:
         ("100.64.2.1", ""),
         ("2a01:e0a::1%eth0", "FR"),
         ("2a02::1", ""),
+        ("100.65.0.1", "GB-ENG"),
+        ("100.65.1.1", "US-CA"),
+        ("100.65.2.1", "DE"),
+        ("100.65.3.1", "DE"),
+        ("100.65.4.1", "DE"),
+        ("100.65.5.1", ""),
         ("127.0.0.1", ""),
         ("unknown", ""),
         ("", ""),
     ],
 )
-def test_an_address_has_a_country_or_none(tmp_path: Path, address: str, country: str) -> None:
-    found, _ = countries(written(tmp_path / "geo.mmdb", GEO))
+def test_an_address_has_a_place_or_none(tmp_path: Path, address: str, place: str) -> None:
+    found, _ = places(written(tmp_path / "geo.mmdb", GEO))
     for _ in range(2):  # the second time it may be remembered
-        assert found.of(address) == country
+        assert found.of(address) == place
 
 
 def test_only_networks_are_remembered_and_only_those_in_one_country(tmp_path: Path) -> None:
-    found, _ = countries(written(tmp_path / "geo.mmdb", GEO))
+    found, _ = places(written(tmp_path / "geo.mmdb", GEO))
     for address in ("81.2.69.160", "203.0.113.7", "203.0.113.200", "2a01:e0a::1", "9.9.9.9"):
         found.of(address)
     assert found._by_network["81.2.69.0"] == "GB"
@@ -82,12 +98,12 @@ def test_only_networks_are_remembered_and_only_those_in_one_country(tmp_path: Pa
 
 def test_a_file_of_ipv4_alone_knows_no_others(tmp_path: Path) -> None:
     only = {"81.2.69.0/24": {"country": {"iso_code": "GB"}}}
-    found, _ = countries(written(tmp_path / "geo.mmdb", only, 4))
+    found, _ = places(written(tmp_path / "geo.mmdb", only, 4))
     assert (found.of("81.2.69.1"), found.of("2a01::1")) == ("GB", "")
 
 
 def test_without_a_file_nothing_is_known() -> None:
-    found = Countries("", Metrics("test"))
+    found = Places("", Metrics("test"))
     assert found.of("81.2.69.160") == ""
 
 
@@ -100,12 +116,12 @@ def test_a_broken_file_is_refused_at_the_start(tmp_path: Path, content: Any) -> 
     elif content is not None:
         path.write_bytes(content)
     with pytest.raises(Misconfigured, match="country_file"):
-        countries(path)
+        places(path)
 
 
 async def test_a_changed_file_is_taken_and_a_broken_one_is_not(tmp_path: Path) -> None:
     path = written(tmp_path / "geo.mmdb", GEO)
-    found, metrics = countries(path)
+    found, metrics = places(path)
     assert found.of("81.2.69.160") == "GB"
     other = written(tmp_path / "other", {"81.2.69.0/24": {"country": {"iso_code": "FR"}}})
     other.replace(path)
@@ -137,8 +153,8 @@ def test_of_a_damaged_file_there_is_an_answer_or_it_is_refused(data: st.DataObje
             whole[at] = data.draw(st.integers(0, 255))
         path.write_bytes(whole)
         try:
-            found, _ = countries(path)
+            found, _ = places(path)
         except Misconfigured:
             return
-    for address in ("81.2.69.160", "203.0.113.7", "2a01:e0a::1", "9.9.9.9"):
-        assert len(found.of(address)) in (0, 2)
+    for address in ("81.2.69.160", "203.0.113.7", "2a01:e0a::1", "100.65.0.1", "9.9.9.9"):
+        assert re.fullmatch("([A-Z]{2}(-[A-Z0-9]{1,3})?)?", found.of(address))

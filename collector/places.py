@@ -1,9 +1,9 @@
-"""`Countries`: where an address is, by a database file that the operator provides.
+"""`Places`: where an address is, by a database file that the operator provides.
 
 Invariants:
 
 1. The whole address is looked at here and nowhere else: what is remembered is its network, cut as
-   everything that is kept, and only where the whole network is in one country.
+   everything that is kept, and only where the whole network is in one place.
 2. The file is read whole: whoever writes over it cannot harm who has it open. A broken one is
    refused at the start; later it is not taken, the last good one tells on, and the metric
    `country_file_stale` and a log line say so.
@@ -27,6 +27,7 @@ from spine.metrics import Metrics
 _EVERY_S = 1.0
 _MOST_REMEMBERED = 65_536
 _COUNTRY = re.compile(r"[A-Z]{2}")
+_REGION = re.compile(r"[A-Z0-9]{1,3}")
 _IPV4_BITS, _IPV6_BITS = 24, 48  # as `truncated` cuts
 # What the reader of a file that is not what it says may meet.
 _BROKEN = (
@@ -43,8 +44,8 @@ _logger = structlog.get_logger()
 Mark = tuple[int, int, int] | None
 
 
-class Countries:
-    """The countries of addresses; `for_ever` follows the file. Without a path it knows none."""
+class Places:
+    """The places of addresses; `for_ever` follows the file. Without a path it knows none."""
 
     def __init__(self, path: str, metrics: Metrics) -> None:
         """Read the file. Raises: Misconfigured."""
@@ -60,19 +61,20 @@ class Countries:
             self._reader = _opened(self._path)
 
     def of(self, address: str) -> str:
-        """Give the country of a whole address by ISO 3166-1; empty when it is not known. Total."""
+        """Give the place of a whole address as a record has it: its country, and its region where
+        the file has that; empty when it is not known. Total."""
         if self._reader is None:
             return ""
         network = truncated(address)
         known = self._by_network.get(network)
         if known is not None or not network:
             return known or ""
-        country, is_whole = _found(self._reader, address)
+        place, is_whole = _found(self._reader, address)
         if is_whole:
             if len(self._by_network) >= _MOST_REMEMBERED:
                 self._by_network.clear()
-            self._by_network[network] = country
-        return country
+            self._by_network[network] = place
+        return place
 
     async def for_ever(self) -> None:
         """Look at the file every second, until cancelled."""
@@ -105,7 +107,7 @@ def _opened(path: Path) -> maxminddb.Reader:
         with path.open("rb") as file:
             reader = maxminddb.open_database(file, maxminddb.MODE_FD)
         for address in _PROBES if reader.metadata().ip_version == 6 else _PROBES[:3]:
-            _country(reader.get(address))
+            _place(reader.get(address))
     except (OSError, *_BROKEN) as error:
         raise Misconfigured(
             "collector.country_file", f"{path} is no database of countries: {error}"
@@ -114,16 +116,32 @@ def _opened(path: Path) -> maxminddb.Reader:
 
 
 def _found(reader: maxminddb.Reader, address: str) -> tuple[str, bool]:
-    """Give the country, and whether it is that of the whole network that is kept of an address."""
+    """Give the place, and whether it is that of the whole network that is kept of an address."""
     try:
         parsed = ipaddress.ip_address(address.strip().split("%")[0])
         if isinstance(parsed, ipaddress.IPv6Address):  # as `truncated` does
             parsed = parsed.ipv4_mapped or parsed.sixtofour or parsed
         record, bits = reader.get_with_prefix_len(parsed)
-        country = _country(record)
+        place = _place(record)
     except _BROKEN:
         return "", False
-    return country, bits <= (_IPV4_BITS if parsed.version == 4 else _IPV6_BITS)
+    return place, bits <= (_IPV4_BITS if parsed.version == 4 else _IPV6_BITS)
+
+
+def _place(record: Any) -> str:
+    """Raises: one of `_BROKEN`."""
+    country = _country(record)
+    region = _region(record) if country else ""
+    return f"{country}-{region}" if region else country
+
+
+def _region(record: dict[str, Any]) -> str:
+    """Read the region's part of ISO 3166-2: of GeoLite2 or GeoIP2 the first of `subdivisions`, or a
+    flat one. One without a code is none: its name is another in each language."""
+    told, parts = record.get("region_code"), record.get("subdivisions")
+    if isinstance(parts, list) and parts and isinstance(parts[0], dict):
+        told = parts[0].get("iso_code")
+    return told if isinstance(told, str) and _REGION.fullmatch(told) else ""
 
 
 def _country(record: Any) -> str:
