@@ -60,6 +60,7 @@ from spine.runtime import (
     locked,
     serve,
     spare_cycle_collector,
+    stop_asked,
     tell,
     until_stopped,
 )
@@ -129,12 +130,13 @@ class House:
             fall_at_once()
             spare_cycle_collector()
             keep_freed_memory()
+            stop = stop_asked()
             _logger.info(
                 "worker ready" if self._seat else "ready", role=self._role, **self.addresses
             )
             if started is not None:
                 self._tasks.append(asyncio.create_task(started(dict(self.addresses))))
-            await until_stopped(self._tasks)
+            await until_stopped(self._tasks, stop)
             return await self._drain()
 
     async def exposition(self) -> bytes:

@@ -26,7 +26,7 @@ from beleg.channel import MOST_LINE_BYTES, About, Answer, Question, Ready, Troub
 from beleg.seat import Seat, until_let_go
 from spine.errors import Misconfigured, Unavailable
 from spine.metrics import side_by_side
-from spine.runtime import listen, locked, reserved, tell, until_stopped
+from spine.runtime import listen, locked, reserved, stop_asked, tell, until_stopped
 from spine.settings import Settings
 from spine.settings_file import packed
 
@@ -178,7 +178,7 @@ class Workers:
             tasks = [asyncio.create_task(worker.keep_running()) for worker in self._workers]
             tasks.append(asyncio.create_task(self._announce(addresses)))
             try:
-                await until_stopped(tasks)
+                await until_stopped(tasks, stop_asked())
             finally:
                 whole = await self._drain(tasks, drain_s)
             return 0 if whole else 1

@@ -23,7 +23,8 @@ from bench import (
     volume,
 )
 from bench.figure import Figure, table
-from tests.kafka_broker import STRONG, running_broker, what_is_missing
+from tests.kafka_broker import STRONG, running_broker
+from tests.kafka_jars import what_is_missing
 
 _PARTS = (
     "consent", "rows", "collect", "process", "overload", "soak", "run", "visible", "recover",

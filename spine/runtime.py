@@ -81,13 +81,20 @@ def fall_at_once() -> None:
     faulthandler.enable()
 
 
-async def until_stopped(tasks: Iterable["asyncio.Task[None]"]) -> None:
-    """Return when SIGTERM or SIGINT asks to stop; raise what one of the tasks raised. A task that
-    comes to its end is just done."""
+def stop_asked() -> asyncio.Event:
+    """From here on SIGTERM and SIGINT set what is given, and end nothing by themselves.
+
+    Called before anybody is told that a process is ready: who knows it may ask it to end."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+async def until_stopped(tasks: Iterable["asyncio.Task[None]"], stop: asyncio.Event) -> None:
+    """Return when it is asked to stop; raise what one of the tasks raised. A task that comes to its
+    end is just done."""
     asked = asyncio.create_task(stop.wait())
     running: set[asyncio.Task[Any]] = {asked, *tasks}
     try:

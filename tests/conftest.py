@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -10,8 +12,19 @@ import pytest
 
 from spine.store import Store
 from tests.clickhouse_server import Server, started
-from tests.kafka_broker import Broker, running_broker, what_is_missing
+from tests.kafka_broker import Broker, running_broker
+from tests.kafka_jars import what_is_missing
 from tests.migrated import copy_store
+
+_MEMORY, _ROOM_BYTES = Path("/dev/shm"), 4 << 30
+
+
+def pytest_configure() -> None:
+    """Let what tests write lie in memory where there is room: a store syncs every part it inserts,
+    most of the time of many a test, and none can see what a disk would have lost without."""
+    room = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free >= _ROOM_BYTES
+    if room and "TMPDIR" not in os.environ:
+        os.environ["TMPDIR"], tempfile.tempdir = str(_MEMORY), None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,10 +1,9 @@
-"""A real Apache Kafka for the tests: one node, from Maven Central, ended with its starter.
-
-Needs Java 17 or newer and Maven. The jars are fetched once and kept in the user's cache directory.
-"""
+"""A real Apache Kafka for the tests: one node, ended with its starter."""
 
 import base64
-import os
+import fcntl
+import functools
+import secrets
 import shutil
 import signal
 import socket
@@ -13,27 +12,12 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.kafka_jars import KAFKA_VERSION, kafka_jars
 from tests.standstill import stand_still
-
-KAFKA_VERSION = "4.3.1"
-
-_POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>test</groupId><artifactId>broker</artifactId><version>1</version>
-  <dependencies>
-    <dependency><groupId>org.apache.kafka</groupId>
-      <artifactId>kafka_2.13</artifactId><version>{KAFKA_VERSION}</version></dependency>
-    <dependency><groupId>org.apache.kafka</groupId>
-      <artifactId>kafka-tools</artifactId><version>{KAFKA_VERSION}</version></dependency>
-    <dependency><groupId>org.apache.logging.log4j</groupId>
-      <artifactId>log4j-slf4j-impl</artifactId><version>2.25.4</version></dependency>
-  </dependencies>
-</project>
-"""
 
 _LOGGING = """rootLogger.level = warn
 rootLogger.appenderRef.console.ref = console
@@ -70,56 +54,19 @@ broker.session.timeout.ms=1500
 _ALWAYS = ("-Xms384m", "-Xmx384m", "-Djava.awt.headless=true")
 # Java for brokers that live for seconds, which starts with half of the work; and that carry load.
 SOON, STRONG = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"), ("-XX:+UseG1GC",)
-
-
-def what_is_missing() -> str | None:
-    """One line about what must be installed, None if a broker can be started."""
-    java, maven = shutil.which("java"), shutil.which("mvn")
-    if java is None or maven is None:
-        return "Kafka tests need Java 17 or newer and Maven: install a JDK and mvn"
-    answer = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
-    version = answer.stderr.partition('"')[2].partition('"')[0].partition(".")[0]
-    if not version.isdigit() or int(version) < 17:
-        return f"Kafka tests need Java 17 or newer, java -version says {version or 'nothing'}"
-    return None
-
-
-def kafka_jars() -> Path:
-    """The directory with Kafka's jars; complete, whoever else is fetching them at the same time."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "beleg-test"
-    jars = cache / f"kafka-{KAFKA_VERSION}"
-    if jars.is_dir():
-        return jars
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache) as name:
-        directory = Path(name)
-        (directory / "pom.xml").write_text(_POM)
-        subprocess.run(
-            [
-                *("mvn", "-q", "-B", "dependency:copy-dependencies"),
-                *("-DincludeScope=runtime", "-DoutputDirectory=libs"),
-            ],
-            cwd=directory,
-            check=True,
-        )
-        try:
-            (directory / "libs").rename(jars)
-        except OSError:
-            if not jars.is_dir():  # else another run was faster, and has the same
-                raise
-    return jars
+_TERMINATED = 143  # what Java exits with when it is asked to end
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports nobody listens on now, all different."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+    """Ports nobody listens on now, all different.
+
+    None of those that systems give to clients: one of them might have it when it is taken."""
+    found: set[int] = set()
+    while len(found) < count:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", 16_384 + secrets.randbelow(16_384)))
+            found.add(probe.getsockname()[1])
+    return list(found)
 
 
 class Node(NamedTuple):
@@ -159,10 +106,10 @@ class Broker:
         cluster: Sequence[Node] = (),
         cluster_id: str = "",
         guard: Guard = Guard(),  # noqa: B008 - it is empty, and nothing can be put into it
-        machine: Sequence[str] = SOON,
+        machine: Sequence[str] = (),
     ) -> None:
         self._jars = kafka_jars()
-        self._machine = machine
+        self._machine = machine or (*SOON, *_with_classes())
         self.directory = Path(tempfile.mkdtemp(prefix="beleg-kafka-"))
         self._node = node or nodes(1)[0]
         self.port = self._node.advertised_port
@@ -223,9 +170,9 @@ class Broker:
         """End the broker as a power cut would."""
         self._end(signal.SIGKILL)
 
-    def stop(self) -> None:
-        """End the broker in an orderly way."""
-        self._end(signal.SIGTERM)
+    def stop(self) -> int:
+        """End the broker in an orderly way, and give its exit code."""
+        return self._end(signal.SIGTERM)
 
     def pause(self) -> None:
         """Let the broker hold its connections and answer nothing, from now on."""
@@ -250,7 +197,7 @@ class Broker:
     def log(self) -> str:
         return (self.directory / "broker.log").read_text(errors="replace")[-4000:]
 
-    def _end(self, how: signal.Signals) -> None:
+    def _end(self, how: signal.Signals) -> int:
         (process := self._running()).send_signal(how)
         try:
             process.wait(timeout=30)
@@ -258,6 +205,7 @@ class Broker:
             process.kill()
             process.wait()
         self._process = None
+        return process.returncode
 
     def _running(self) -> subprocess.Popen[bytes]:
         assert self._process is not None, "the broker is not running"
@@ -275,6 +223,23 @@ class Broker:
         return [*leash, "java", *options, *arguments]
 
 
+@functools.cache
+def _with_classes() -> Sequence[str]:
+    """Give the option by which Java has Kafka's classes from an archive: half of a start less.
+
+    Made once, by a broker that starts and ends; Java goes without one that is not its own."""
+    archive = kafka_jars().with_name(f"kafka-{KAFKA_VERSION}.jsa")
+    with archive.with_suffix(".lock").open("w") as lock, tempfile.TemporaryDirectory() as directory:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not archive.exists():
+            made = Path(directory) / archive.name
+            with closing(Broker(machine=(*SOON, f"-XX:ArchiveClassesAtExit={made}"))) as broker:
+                broker.start()
+                if broker.stop() == _TERMINATED:
+                    shutil.move(made, archive)
+    return (f"-XX:SharedArchiveFile={archive}",) if archive.exists() else ()
+
+
 def fresh_cluster_id() -> str:
     """An id that no cluster has, as Kafka writes them: none begins with a dash."""
     return base64.urlsafe_b64encode(b"b" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
@@ -289,7 +254,7 @@ def fresh_topic() -> str:
 def running_broker(
     node: Node | None = None,
     guard: Guard = Guard(),  # noqa: B008 - as above
-    machine: Sequence[str] = SOON,
+    machine: Sequence[str] = (),
 ) -> Iterator[Broker]:
     """A broker for a while, ended whatever happens in it."""
     broker = Broker(node, guard=guard, machine=machine)

@@ -36,6 +36,11 @@ async def make_tables(store: Store, database: str) -> None:
     asks = {name: {*_NAMED.findall(query)} & made.keys() - {name} for name, query in made.items()}
     for name in TopologicalSorter(asks).static_order():
         await store.command(_NAMED.sub(rf"{database}.\1", made[name]))
+    await mark_migrated(store, database)
+
+
+async def mark_migrated(store: Store, database: str) -> None:
+    """Note in a database with tables that they are the last ones."""
     for table in ("migrations", "derive_versions"):
         await store.command(f"INSERT INTO {database}.{table} SELECT * FROM {DATABASE}.{table}")
 

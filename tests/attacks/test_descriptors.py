@@ -8,7 +8,8 @@ import urllib.request
 from pathlib import Path
 
 from tests.attacks.wire import BODY
-from tests.flow.houses import BROWSER_KEY, SITE, Process
+from tests.flow.houses import BROWSER_KEY, SITE
+from tests.flow.processes import Process
 
 FILES = 512
 

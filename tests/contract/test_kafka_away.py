@@ -54,7 +54,7 @@ async def test_append_raises_within_the_deadline_while_kafka_is_away_and_works_a
             log.append([Entry(key_of(0), b"lost")]), log.ready(), return_exceptions=True
         )
         assert [type(outcome) for outcome in outcomes] == [Unavailable, Unavailable], outcomes
-        assert time.monotonic() - started_at < DEADLINE_MS / 1000 + 1
+        assert time.monotonic() - started_at < DEADLINE_MS / 1000 + 3
         {"kill": broker.start, "pause": broker.resume}[fault]()
         await until_appended(log, [Entry(key_of(0), b"after")])
         await log.ready()
@@ -66,7 +66,7 @@ async def test_append_raises_within_the_deadline_while_kafka_is_away_and_works_a
 async def test_nobody_waits_longer_than_the_patience_whatever_is_under_way(
     broker: Broker, topic: KafkaTopic
 ) -> None:
-    patience_s = 0.4
+    patience_s = 1.0
     hurried = topic._replace(deadline_ms=30_000, patience_ms=round(patience_s * 1000))
     async with opened(hurried) as log:
         await log.append([Entry(key_of(0), b"before")])

@@ -1,6 +1,5 @@
 """The judgement: what the store shows against what the clients know and a plain model says."""
 
-import json
 import time
 import urllib.error
 import urllib.request
@@ -14,7 +13,7 @@ from spine.store import Store
 from tests.faults.sites import SITES, Site
 from tests.faults.truth import Truth
 from tests.flow.happenings import Happening
-from tests.flow.houses import House
+from tests.flow.houses import House, ledger_of, pending
 from tests.flow.report_model import Report, report
 from tests.flow.views import shown_report
 
@@ -41,9 +40,8 @@ def settle(house: House, processor: str, collectors: Sequence[str] = ()) -> None
         assert time.monotonic() < until, "a spill is not handed over"
         time.sleep(0.1)
     while time.monotonic() < until:
-        report = _ledger(house.addresses[f"{processor} admin"])
-        partitions = report.get("partitions", ())
-        if partitions and not any(one["pending"] for one in partitions):
+        report = ledger_of(house.addresses[f"{processor} admin"])
+        if report.get("partitions") and not pending(report):
             break
         time.sleep(0.1)
     else:
@@ -56,14 +54,6 @@ def _spilled(address: str) -> float:
     with urllib.request.urlopen(f"http://{address}/metrics", timeout=30) as answer:
         lines = answer.read().decode().splitlines()
     return sum(float(line.split()[1]) for line in lines if line.startswith("beleg_spill_records "))
-
-
-def _ledger(address: str) -> Mapping[str, Any]:
-    try:
-        with urllib.request.urlopen(f"http://{address}/ledger", timeout=30) as answer:
-            return dict(json.loads(answer.read()))
-    except urllib.error.HTTPError as refusal:
-        return dict(json.loads(refusal.read()))
 
 
 async def check(house: House, truth: Truth) -> Judgement:

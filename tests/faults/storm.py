@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from tests.faults.machine import Machine
 from tests.faults.watch import until
-from tests.flow.houses import House, Process
+from tests.flow.houses import House
+from tests.flow.processes import Process
 
 PROCESSORS = ("process", "process-2", "process-3")
 _ZOMBIE = PROCESSORS[-1]

@@ -1,6 +1,7 @@
 """A store filled through the loop, what its views show, and ways to spoil what is derived."""
 
 import random
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from spine.store import Row, Store
 from tests.clickhouse_server import Server
 from tests.flow.happenings import DAY_MS, Happening, Order, records
 from tests.flow.passage import enter_site, process
-from tests.migrated import make_tables
+from tests.migrated import make_tables, mark_migrated
 
 START_MS = 1_711_756_800_000
 
@@ -92,14 +93,43 @@ async def make_up(store: Store, site: str) -> None:
     )
 
 
+_empty: defaultdict[Server, list[str]] = defaultdict(list)
+"""Databases with tables and nothing in them, of which a test is through."""
+
+
 @asynccontextmanager
 async def own_store(server: Server) -> AsyncIterator[Store]:
-    """A store with tables and nothing in it, behind ClickHouse's HTTP interface."""
+    """A store with tables and nothing in it, behind ClickHouse's HTTP interface.
+
+    Emptied for the next test: one that changes tables takes a `fresh_store`."""
+    empty = _empty[server]
+    database = empty.pop() if empty else await _made(server)
+    async with _opened(server, database) as store:
+        yield store
+        await store.command(f"TRUNCATE ALL TABLES FROM {database}")
+        await mark_migrated(store, database)
+    empty.append(database)
+
+
+@asynccontextmanager
+async def fresh_store(server: Server) -> AsyncIterator[Store]:
+    """The same, and no other test will have it."""
+    async with _opened(server, await _made(server)) as store:
+        yield store
+
+
+async def _made(server: Server) -> str:
     database = f"d{uuid4().hex}"
+    async with _opened(server, database) as store:
+        await make_tables(store, database)
+    return database
+
+
+@asynccontextmanager
+async def _opened(server: Server, database: str) -> AsyncIterator[Store]:
     url = f"clickhouse://{server.host}:{server.port}/{database}"
     store = await Store.open(url, Path(), makes=True)
     try:
-        await make_tables(store, database)
         yield store
     finally:
         await store.close()

@@ -5,23 +5,24 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
+import urllib.error
+import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import clickhouse_connect
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from tests.clickhouse_server import Server, started
-from tests.kafka_broker import Broker
+from tests.clickhouse_server import Server, client_of, started
+from tests.flow.processes import Process, forkable
+from tests.kafka_broker import Broker, free_ports
 from tests.kafka_cluster import Cluster
 from tests.migrated import copy_store
-from tests.nursery import Child, run
+from tests.nursery import run
 
 BROWSER_KEY, SERVER_KEY = "bk_flow_12345678", "sk_flow_12345678"
 ORIGIN = "https://shop.example"
@@ -37,65 +38,6 @@ server_keys = ["{SERVER_KEY}"]
 """
 
 
-def forkable(env: Mapping[str, str]) -> bool:
-    """Whether an environment says nothing to Python itself, which reads it at its start."""
-    return all(name.startswith("BELEG_") for name in env)
-
-
-class Process:
-    """A running `beleg` command; its log lines are read so that its pipe never fills.
-
-    Forked from what has its imports, unless it runs under something, or in an environment that
-    Python itself reads, and has to start from nothing."""
-
-    def __init__(
-        self,
-        config: Path,
-        *arguments: str,
-        env: Mapping[str, str] | None = None,
-        under: tuple[str, ...] = (),
-    ) -> None:
-        words, env = ("beleg", "--config", str(config), *arguments), env or {}
-        self.popen: Child | subprocess.Popen[str]
-        if under or not forkable(env):
-            command = [*under, sys.executable, "-m", *words]
-            env = {**os.environ, **env}
-            self.popen = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env)
-        else:
-            self.popen = Child(*words, env=env)
-        self.lines: list[str] = []
-        self._reading = threading.Thread(target=self._read, daemon=True)
-        self._reading.start()
-
-    def _read(self) -> None:
-        assert self.popen.stderr is not None
-        for line in self.popen.stderr:
-            self.lines.append(line)
-
-    def ready(self, within_s: float = 120) -> Mapping[str, Any]:
-        """Wait for the line that tells where it listens."""
-        until = time.monotonic() + within_s
-        while time.monotonic() < until:
-            for line in self.lines:
-                if '"event":"ready"' in line:
-                    return dict(json.loads(line))
-            if self.popen.poll() is not None:
-                break
-            time.sleep(0.02)
-        raise AssertionError(f"not ready: exit {self.popen.poll()}\n{''.join(self.lines)}")
-
-    def end(self, number: int = signal.SIGTERM, within_s: float = 90) -> int:
-        """Send a signal and wait for the exit code."""
-        if self.popen.poll() is None:
-            self.popen.send_signal(number)
-        code = self.popen.wait(within_s)
-        self._reading.join(5)
-        for pipe in (self.popen.stdout, self.popen.stderr):
-            if pipe is not None:
-                pipe.close()
-        return code
-
-
 class House:
     """A whole Beleg; `roles` are its processes, each of which can be killed and started again.
 
@@ -108,6 +50,7 @@ class House:
         self.config = config
         self.store = store
         self._server = server
+        self._open, self._asking = ExitStack(), dict[str, Client]()
         self.running: dict[str, Process] = {role: self._process(role, {}) for role in roles}
         self.addresses: dict[str, str] = {}
         for role in roles:
@@ -161,19 +104,18 @@ class House:
             assert done.returncode == 0, done.stdout + done.stderr
         return done
 
-    @contextmanager
-    def client(self) -> Iterator[Client]:
+    def client(self, **options: Any) -> closing[Client]:
         """An unmodified client on the store."""
         host, port = self.addresses["store"].split(":") if self.store is None else self.store
-        client = clickhouse_connect.get_client(host=host, port=int(port), database="beleg")
-        try:
-            yield client
-        finally:
-            client.close()
+        return client_of(Server(host, int(port)), database="beleg", **options)
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
-        with self.client() as client:
-            return [tuple(row) for row in client.query(sql).result_rows]
+        """Put a question, all by one client: a new one asks for all settings of the store first."""
+        where = self.addresses.get("store", "")
+        if where not in self._asking:
+            client = self._open.enter_context(self.client(autogenerate_session_id=False))
+            self._asking[where] = client
+        return [tuple(row) for row in self._asking[where].query(sql).result_rows]
 
     def wait_until(self, sql: str, expected: object, within_s: float = 120) -> None:
         """Return when the first cell of the answer is the expected one."""
@@ -193,13 +135,24 @@ class House:
         return dict(json.loads(done.stdout))
 
     def ledger_at_rest(self, within_s: float = 120) -> Mapping[str, Any]:
-        """Give the ledger once nothing on the log is pending."""
+        """Give the ledger once nothing on the log is pending.
+
+        Until then a running processor is asked, where the command starts a process each time."""
         until = time.monotonic() + within_s
         while True:
-            report = self.ledger()
-            if not sum(one["pending"] for one in report["partitions"]):
+            report = self._ledger_of_a_processor()
+            if not pending(report) and not pending(report := self.ledger()):
                 return report
             assert time.monotonic() < until, f"something stays pending: {report}"
+            time.sleep(0.1)
+
+    def _ledger_of_a_processor(self) -> Mapping[str, Any]:
+        """Give what one answers, nothing where none does."""
+        for role, process in self.running.items():
+            if role.startswith(("run", "process")) and process.popen.poll() is None:
+                with suppress(OSError):
+                    return ledger_of(self.addresses[f"{role} admin"])
+        return {}
 
     def stop_store(self) -> None:
         """Take the ClickHouse of the many-machines mode away."""
@@ -212,8 +165,24 @@ class House:
         self._server.enter_context(started(path, "--writable", port=self.store.port))
 
     def close(self) -> None:
+        self._open.close()
         for process in self.running.values():
             process.end(signal.SIGKILL)
+
+
+def ledger_of(address: str) -> Mapping[str, Any]:
+    """Ask an admin listener for the ledger; without partitions where it cannot tell it."""
+    try:
+        with urllib.request.urlopen(f"http://{address}/ledger", timeout=30) as answer:
+            return dict(json.loads(answer.read()))
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            return dict(json.loads(refusal.read()))
+
+
+def pending(report: Mapping[str, Any]) -> int:
+    """Count the records of a ledger that have no fate yet."""
+    return sum(one["pending"] for one in report.get("partitions", ()))
 
 
 @contextmanager
@@ -258,7 +227,8 @@ def kafka_house(
     if not new:
         copy_store(directory / "server")
     with ExitStack() as stack:
-        server = stack.enter_context(started(directory / "server", "--writable"))
+        (port,) = free_ports(1)  # which it gets again when it comes back
+        server = stack.enter_context(started(directory / "server", "--writable", port=port))
         reached = before(server)
         config.write_text(
             f"""data_dir = "{directory / "data"}"

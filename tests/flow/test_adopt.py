@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.flow.houses import SERVER_KEY, House, Process, embedded_house
+from tests.flow.houses import SERVER_KEY, House, embedded_house
+from tests.flow.processes import Process
 
 
 def tell(house: House, *numbers: int) -> None:

@@ -43,8 +43,9 @@ class Scanned(NamedTuple):
     def scan(self, no: Canaries, yes: Canaries) -> list[Count]:
         """Count, having found nothing of what is forbidden."""
         somewhere = list(places(self.house, self.broker))
-        assert found_in(somewhere, no) == []
-        return report(somewhere, no, yes)
+        forbidden = found_in(somewhere, no)
+        assert forbidden == []
+        return report(somewhere, forbidden, found_in(somewhere, yes))
 
 
 def blind(counts: Iterable[Count]) -> set[str]:

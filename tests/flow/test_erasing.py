@@ -27,6 +27,7 @@ from tests.clickhouse_server import Server
 from tests.flow.derived import shown
 from tests.flow.happenings import Happening, Order, records
 from tests.flow.passage import DyingStore, enter_site, process
+from tests.migrated import make_tables
 
 KEY = ErasureKey(b"a secret of more than thirty-two characters")
 NOON_MS = 1_711_800_000_000
@@ -36,9 +37,10 @@ MARK_MS = NOON_MS + 60_000
 @pytest.fixture(scope="module")
 def store(clickhouse_server: Server) -> Iterator[Store]:
     """A store of this file's own: a deletion goes through all parts, and the session's has many."""
-    url = f"clickhouse://{clickhouse_server.host}:{clickhouse_server.port}/d{uuid4().hex}"
+    database = f"d{uuid4().hex}"
+    url = f"clickhouse://{clickhouse_server.host}:{clickhouse_server.port}/{database}"
     opened = asyncio.run(Store.open(url, Path(), makes=True))
-    asyncio.run(opened.migrate(lambda _: None))
+    asyncio.run(make_tables(opened, database))
     yield opened
     asyncio.run(opened.close())
 

@@ -9,8 +9,9 @@ import pytest
 
 from tests.flow.houses import SERVER_KEY, kafka_house
 from tests.flow.test_start import beleg, refused
-from tests.kafka_broker import Broker, what_is_missing
+from tests.kafka_broker import Broker
 from tests.kafka_guarded import PASSWORD, USER, Certificates, certificates, guarded_broker
+from tests.kafka_jars import what_is_missing
 
 
 class Guarded(NamedTuple):

@@ -9,7 +9,7 @@ from processors.audit import audit
 from spine.migrations import migrations, statements
 from spine.store import Store
 from tests.clickhouse_server import Server
-from tests.flow.derived import happenings, land, own_store, shown
+from tests.flow.derived import fresh_store, happenings, land, shown
 
 _BY_DAY = (9, 10)
 # What changed the table since, and the last, with which all views are laid.
@@ -36,8 +36,8 @@ async def _as_before(store: Store) -> None:
 async def test_sessions_by_visitor_become_sessions_by_day(
     clickhouse_server: Server, site: str, done: int
 ) -> None:
-    async with own_store(clickhouse_server) as store:
-        await land(store, site, happenings(site, seed=1, count=80), size=20)
+    async with fresh_store(clickhouse_server) as store:
+        await land(store, site, happenings(site, seed=1, count=40), size=20)
         before = await shown(store, site)
         await _as_before(store)
         for number, text in _STATEMENTS[:done]:
@@ -58,7 +58,7 @@ async def test_sessions_by_visitor_become_sessions_by_day(
 async def test_what_tests_begin_with_is_what_a_migration_ends_in(
     clickhouse_server: Server,
 ) -> None:
-    async with own_store(clickhouse_server) as store:
+    async with fresh_store(clickhouse_server) as store:
         database = f"m{uuid4().hex}"
         url = f"clickhouse://{clickhouse_server.host}:{clickhouse_server.port}/{database}"
         migrated = await Store.open(url, Path(), makes=True)

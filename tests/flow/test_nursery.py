@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -25,10 +26,13 @@ sys.exit(3)
 
 
 @pytest.fixture
-def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     (tmp_path / "spoken.py").write_text(PROGRAM)
     monkeypatch.chdir(tmp_path)
-    return "spoken"
+    # Tests that run in the background of a shell would hand on that it is ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield "spoken"
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("argument", ["end", "raise"])

@@ -13,7 +13,8 @@ import pytest
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from spine.kafka_topic import KafkaTopic
-from tests.flow.houses import SITE, Process, embedded_house, kafka_house
+from tests.flow.houses import SITE, embedded_house, kafka_house
+from tests.flow.processes import Process
 from tests.kafka_broker import Broker
 from tests.kafka_logs import admin
 

@@ -17,7 +17,8 @@ import pytest
 
 from spine.log import Entry
 from spine.spill import Spill
-from tests.flow.houses import ORIGIN, SERVER_KEY, House, Process, kafka_house
+from tests.flow.houses import ORIGIN, SERVER_KEY, House, kafka_house
+from tests.flow.processes import Process
 from tests.flow.test_spill import asked, back, broker, landed, until
 from tests.flow.test_start import beleg, refused
 from tests.kafka_broker import Broker, fresh_topic

@@ -1,5 +1,6 @@
 """Listening and locking: what is taken already is named by its key."""
 
+import asyncio
 import json
 import re
 import signal
@@ -12,7 +13,16 @@ import pytest
 from aiohttp import web
 
 from spine.errors import Misconfigured
-from spine.runtime import held, listen, locked, reserved, serve
+from spine.runtime import (
+    ask_to_stop,
+    held,
+    listen,
+    locked,
+    reserved,
+    serve,
+    stop_asked,
+    until_stopped,
+)
 
 
 async def test_port_0_is_any_free_port_and_its_number_is_told() -> None:
@@ -166,3 +176,10 @@ def test_a_crash_ends_at_once_with_a_trace_and_without_a_copy_of_the_memory(
     assert b"most recent call first" in done.stderr
     assert b"canary-in-memory" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_who_is_asked_to_end_as_soon_as_it_is_ready_ends_in_order() -> None:
+    stop = stop_asked()
+    ask_to_stop()
+    async with asyncio.timeout(30):
+        await until_stopped([], stop)
