@@ -6,8 +6,8 @@ Invariants:
 2. When many of a moment were, so is all that comes in the next: whoever was not answered in time
    has a queue of its own by now, of which nothing is seen here, and nothing ends it sooner than
    saying no, which is cheap.
-3. But not for ever: where even saying no is too much there is a queue all the time, and after half
-   a second what is not late itself is let in for as long.
+3. But not for ever: where even saying no is too much there is a queue all the time. After half a
+   second nothing is late for as long: late is better than never.
 
 Source: a queue that stands is known by how long things stay in it, not by its length, as in CoDel,
 RFC 8289.
@@ -25,7 +25,7 @@ class Late:
         self._limit_ms = limit_ms
         self._came = self._looked = self._late = 0
         self._in_a_row = 0
-        self._all = False
+        self._all = self._none = False
 
     def looks(self, *, turned_away: bool) -> bool:
         """Say whether to look at a request: at some of those that are turned away anyway, at all
@@ -38,11 +38,12 @@ class Late:
         late = unread_ms > self._limit_ms
         self._looked += 1
         self._late += late
-        return late or self._all
+        return (late or self._all) and not self._none
 
     def moment(self) -> None:
         """Draw the consequence of a moment that is over, for the next one."""
         many = self._late > _MANY * self._looked
         self._in_a_row = self._in_a_row + 1 if many else 0
-        self._all = many and self._in_a_row % (2 * _MOMENTS) < _MOMENTS
+        self._none = self._in_a_row % (2 * _MOMENTS) >= _MOMENTS
+        self._all = many and not self._none
         self._looked = self._late = 0
