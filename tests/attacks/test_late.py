@@ -22,7 +22,7 @@ from tests.attacks.test_overload import BEACON
 from tests.attacks.wire import Wire, connect, request
 from tests.flow.door import SITES
 
-LIMIT_MS, LONG_S, SHORT_S = 50, 0.15, 0.005
+LIMIT_MS, LONG_S, SHORT_S = 500, 0.7, 0.005
 
 
 class Gate(NamedTuple):
