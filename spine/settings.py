@@ -63,7 +63,7 @@ class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     ] = 4_096
     max_wait_ms: Annotated[
         int, _says("How long requests may wait for the CPU before fewer are let in.", ge=1)
-    ] = 25
+    ] = 15
     max_connections: Annotated[
         int, _says("Open connections; one more is closed. At most 3/4 of the files allowed.", ge=1)
     ] = 10_000
