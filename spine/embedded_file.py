@@ -76,15 +76,14 @@ def prepare(path: Path) -> str:
 
 
 def bounds(connection: sqlite3.Connection) -> Bounds:
-    """Give the first offset kept and the next one to come."""
-    ((first, last),) = connection.execute("SELECT min(id), max(id) FROM records").fetchall()
-    if last is None:
-        row = connection.execute(
-            "SELECT seq FROM sqlite_sequence WHERE name = 'records'"
-        ).fetchone()
-        end = row[0] if row else 0
-        return Bounds(end, end)
-    return Bounds(first - 1, last)
+    """Give the first offset kept and the next one to come, both of one moment: of an empty log what
+    comes between two questions would stand before its beginning, and be booked as lost."""
+    ((first, end),) = connection.execute(
+        "SELECT (SELECT min(id) FROM records),"
+        " (SELECT seq FROM sqlite_sequence WHERE name = 'records')"
+    ).fetchall()
+    end = end or 0
+    return Bounds(end if first is None else first - 1, end)
 
 
 def fullness(connection: sqlite3.Connection, max_bytes: int) -> str | None:
