@@ -66,8 +66,8 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 class _Waiting(msgspec.Struct, frozen=True):
-    """A request whose events wait for the log, without what its answer does not need: hundreds
-    wait, and what they hold cannot be used anew while it is still in the caches.
+    """A request that waits for the log, with what its answer needs: else the caches would be full.
+
     Units: `put_at` is of `time.perf_counter`."""
 
     caller: Caller

@@ -47,6 +47,14 @@ class Busy(NamedTuple):
             wire.close()
         raise AssertionError("no connection stays on the doorstep")
 
+    async def one_turned_away(self) -> Wire:
+        """Give a connection whose first request was turned away on the doorstep, all being over."""
+        wire = await self.doorstep()
+        await wire.send(request())
+        assert is_turned_away(await wire.reply())
+        await self.ends()
+        return wire
+
     async def ends(self) -> None:
         """Let all be answered, and the moment be over."""
         self.front.log.gate.set()
@@ -67,22 +75,13 @@ async def busy(front: Door) -> Busy:
 
 async def told(wire: Wire, sent: bytes, cut: int) -> tuple[list[Reply], bool]:
     """Send requests in two pieces; give the answers, and whether the connection stays."""
-    await wire.send(sent[:cut])
-    if cut < len(sent):
-        await asyncio.sleep(0.05)
-        await wire.send(sent[cut:])
-    answers, stays = [await wire.reply() for _ in range(max(1, sent.count(b"POST")))], True
+    await wire.send_in_two(sent, cut)
+    answers = [await wire.reply() for _ in range(max(1, sent.count(b"POST")))]
     for answer in answers:
         answer.headers.pop("date", None)
         if isinstance(answer.body, dict):
             answer.body.pop("results", None)  # they have ids that were made up
-    await wire.send(request())
-    try:
-        stays = (await wire.reply()).status == 202
-    except (asyncio.IncompleteReadError, ConnectionError):
-        stays = False
-    wire.close()
-    return answers, stays
+    return answers, await wire.stays()
 
 
 @pytest.mark.parametrize("cut", [1, 1_000_000], ids=["in pieces", "whole"])
@@ -91,11 +90,7 @@ async def test_who_stood_on_the_doorstep_is_answered_as_everybody(
     tmp_path: Path, sent: bytes, cut: int
 ) -> None:
     async with door(tmp_path, max_in_flight_requests=FEW) as front:
-        overload = await busy(front)
-        wire = await overload.doorstep()
-        await wire.send(request())
-        assert is_turned_away(await wire.reply())
-        await overload.ends()
+        wire = await (await busy(front)).one_turned_away()
         assert await told(wire, sent, cut) == await told(await connect(front.port), sent, cut)
         assert front.counted("in_flight_requests") == 0
 
@@ -172,11 +167,7 @@ async def test_a_doorstep_ends_with_the_listener(tmp_path: Path) -> None:
 def test_on_the_fast_loop_it_is_the_same(tmp_path: Path) -> None:
     async def entered() -> tuple[list[Reply], bool]:
         async with door(tmp_path, max_in_flight_requests=FEW) as front:
-            overload = await busy(front)
-            wire = await overload.doorstep()
-            await wire.send(request())
-            assert is_turned_away(await wire.reply())
-            await overload.ends()
+            wire = await (await busy(front)).one_turned_away()
             return await told(wire, request() + request(), 1_000_000)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

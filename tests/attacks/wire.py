@@ -52,6 +52,23 @@ class Wire:
         with contextlib.suppress(ConnectionError):
             await self._writer.drain()
 
+    async def send_in_two(self, content: bytes, cut: int) -> None:
+        """Send bytes, those from `cut` on a moment later."""
+        await self.send(content[:cut])
+        if cut < len(content):
+            await asyncio.sleep(0.05)
+            await self.send(content[cut:])
+
+    async def stays(self) -> bool:
+        """Say whether one more request is taken, and go away."""
+        await self.send(request())
+        try:
+            return (await self.reply()).status == 202
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return False
+        finally:
+            self.close()
+
     async def reply(self) -> Reply:
         """Read one answer."""
         async with asyncio.timeout(PATIENCE_S):

@@ -45,21 +45,12 @@ def tasks() -> int:
 async def told(front: Door, sent: bytes, cut: int) -> tuple[Reply, bool]:
     """Send a request in two pieces; give the answer, and whether the connection stays."""
     wire = await connect(front.port)
-    await wire.send(sent[:cut])
-    if cut < len(sent):
-        await asyncio.sleep(0.05)
-        await wire.send(sent[cut:])
+    await wire.send_in_two(sent, cut)
     answer = await wire.reply()
     while answer.status == 100:
         answer = await wire.reply()
     del answer.headers["date"]
-    await wire.send(request())
-    try:
-        stays = (await wire.reply()).status == 202
-    except (asyncio.IncompleteReadError, ConnectionError):
-        stays = False
-    wire.close()
-    return answer, stays
+    return answer, await wire.stays()
 
 
 @pytest.mark.parametrize("sent", REQUESTS.values(), ids=REQUESTS)
