@@ -66,7 +66,7 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 class _Waiting(msgspec.Struct, frozen=True):
-    """A request that waits for the log, with what its answer needs: else the caches would be full.
+    """A request that waits for the log, with only what its answer needs: hundreds wait at once.
 
     Units: `put_at` is of `time.perf_counter`."""
 
