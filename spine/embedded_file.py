@@ -78,12 +78,13 @@ def prepare(path: Path) -> str:
 def bounds(connection: sqlite3.Connection) -> Bounds:
     """Give the first offset kept and the next one to come, both of one moment: of an empty log what
     comes between two questions would stand before its beginning, and be booked as lost."""
-    ((first, end),) = connection.execute(
-        "SELECT (SELECT min(id) FROM records),"
+    ((first, last, appended),) = connection.execute(
+        "SELECT (SELECT min(id) FROM records), (SELECT max(id) FROM records),"
         " (SELECT seq FROM sqlite_sequence WHERE name = 'records')"
     ).fetchall()
-    end = end or 0
-    return Bounds(end if first is None else first - 1, end)
+    if last is None:
+        return Bounds(appended or 0, appended or 0)
+    return Bounds(first - 1, last)
 
 
 def fullness(connection: sqlite3.Connection, max_bytes: int) -> str | None:
