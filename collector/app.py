@@ -15,9 +15,10 @@ from aiohttp.http import RawRequestMessage
 from collector import body
 from collector.answer import Answer, Response
 from collector.caller import asked_before
-from collector.connections import Bounds, Server, Words
+from collector.connections import Server
 from collector.consent import Logs
 from collector.decode import Unreadable
+from collector.gate import Bounds, Gate, Words
 from collector.head import Head, head_of
 from collector.intake import Caller, Intake, Route, Tell, refusal
 from collector.pixel import IMAGE, PIXEL
@@ -65,7 +66,7 @@ class Collector:
         words = Words(early.unreadable, early.turned_away, _is_direct, self.take_whole)
         return Runner(
             self.application(),
-            lambda made: Server(made, bounds, words, pressure, self._metrics),
+            lambda made: Server(made, Gate(bounds, words, pressure, self._metrics)),
             drain_s,
         )
 

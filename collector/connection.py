@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from aiohttp import HttpVersion, web
 from aiohttp.http import RawRequestMessage
@@ -13,10 +13,8 @@ from aiohttp.streams import StreamReader
 from collector.answer import Answer
 from collector.boundary import Boundary
 from collector.direct import Direct
+from collector.gate import Gate
 from collector.heads import Asked, asked_by
-
-if TYPE_CHECKING:  # it makes these connections
-    from collector.connections import Server
 
 _MOST_HEADERS = 100
 _HEAD_TOO_LARGE = 431
@@ -28,8 +26,8 @@ class Connection(Direct):
     """A connection within its bounds. Shape: `answered` requests have come on it before."""
 
     __slots__ = (
+        "_gate",
         "_last_request",
-        "_server",
         "entered",
         "head_bytes",
         "head_since",
@@ -38,9 +36,9 @@ class Connection(Direct):
     )
 
     def __init__(
-        self, server: "Server", loop: asyncio.AbstractEventLoop, answered: int = 0
+        self, server: web.Server, gate: Gate, loop: asyncio.AbstractEventLoop, answered: int = 0
     ) -> None:
-        bounds = server.bounds
+        bounds = gate.bounds
         super().__init__(
             server,
             loop=loop,
@@ -52,10 +50,10 @@ class Connection(Direct):
             auto_decompress=False,
             access_log=None,  # type: ignore[arg-type] # as AppRunner hands it down
         )
-        self._server = server
-        self._parser = _Entrance(self, self._parser, server)  # type: ignore[assignment]
+        self._gate = gate
+        self._parser = _Entrance(self, self._parser, gate)  # type: ignore[assignment]
         self._request_count = answered
-        self._last_request = server.last_request()
+        self._last_request = gate.last_request()
         self.entered = 0
         self.head_bytes = 0
         self.head_since = 0.0
@@ -65,7 +63,7 @@ class Connection(Direct):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a socket, unless there are enough."""
         socket = cast("asyncio.Transport", transport)  # uvloop's is no subclass
-        if not self._server.holds(self, socket):
+        if not self._gate.holds(self, socket):
             self._force_close = True
             return
         self.head_since = self._loop.time()
@@ -75,8 +73,11 @@ class Connection(Direct):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Let a socket go."""
-        self._server.sockets.pop(self, None)
+        self._gate.sockets.pop(self, None)
         super().connection_lost(exc)
+
+    def leave_if_idle(self, before: float) -> None:
+        """Do nothing: aiohttp sees to it."""
 
     @property
     def is_between(self) -> bool:
@@ -90,19 +91,19 @@ class Connection(Direct):
     def enter(self, requests: int) -> None:
         """Count requests that will be answered by the application, from now on."""
         self.entered += requests
-        self._server.pressure.requests += requests
+        self._gate.pressure.requests += requests
 
     def leave(self, requests: int) -> None:
         """Take off what was answered, or never will be."""
         self.entered -= requests
-        self._server.pressure.requests -= requests
+        self._gate.pressure.requests -= requests
 
     def wait_for_head(self, size: int) -> None:
         """Note bytes of a head that is not whole."""
         if not self.head_since:
             self.head_since = self._loop.time()
         self.head_bytes += size
-        if self.head_bytes > self._server.bounds.head_bytes:
+        if self.head_bytes > self._gate.bounds.head_bytes:
             raise HttpProcessingError(code=_HEAD_TOO_LARGE, message="")
 
     def answers(self, asked: Asked, sent: bytes | StreamReader) -> bool:
@@ -116,12 +117,12 @@ class Connection(Direct):
             self.begin()
             tell = partial(self.answer, asked.version, asked.closes)
             body = sent if isinstance(sent, bytes) else sent.read_nowait()
-            self._server.words.take(asked.head, self.peer, body, tell)
+            self._gate.words.take(asked.head, self.peer, body, tell)
         return True
 
     def _turns_away(self, asked: Asked, transport: asyncio.Transport) -> bool:
         last = asked.closes or self.ends(1)
-        if not self._server.turns_away(asked, transport, last=last):
+        if not self._gate.turns_away(asked, transport, last=last):
             return False
         self._request_count += 1
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
@@ -161,9 +162,7 @@ class Connection(Direct):
         """Answer what cannot be read, in our words."""
         if isinstance(exc, HttpProcessingError):
             too_large = isinstance(exc, LineTooLong) or exc.code == _HEAD_TOO_LARGE
-            response = self._server.words.unreadable(
-                "head_too_large" if too_large else "bad_request"
-            )
+            response = self._gate.words.unreadable("head_too_large" if too_large else "bad_request")
             response.force_close()
             return response
         return super().handle_error(request, status, exc, message)
@@ -175,18 +174,18 @@ class _Entrance:
     __slots__ = (
         "_boundary",
         "_connection",
+        "_gate",
         "_heads",
         "_kept",
         "_parser",
-        "_server",
         "message_consumed",
     )
 
-    def __init__(self, connection: Connection, parser: Any, server: "Server") -> None:
+    def __init__(self, connection: Connection, parser: Any, gate: Gate) -> None:
         self._connection = connection
         self._parser = parser
-        self._server = server
-        self._heads = server.heads
+        self._gate = gate
+        self._heads = gate.heads
         self._kept: tuple[Asked, RawRequestMessage, StreamReader] | None = None
         self._boundary = Boundary()
         self.message_consumed = parser.message_consumed
@@ -230,7 +229,7 @@ class _Entrance:
         return found
 
     def _is_direct(self, message: RawRequestMessage, payload: StreamReader) -> bool:
-        return payload.is_eof() and self._server.words.is_direct(message)
+        return payload.is_eof() and self._gate.words.is_direct(message)
 
     def _is_taken(self, asked: Asked, message: RawRequestMessage, payload: StreamReader) -> bool:
         connection = self._connection

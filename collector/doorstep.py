@@ -8,13 +8,13 @@ becomes a connection as all others are, as if it had been opened just then.
 """
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from typing import cast
+
+from aiohttp import web
 
 from collector.connection import Connection
+from collector.gate import Gate
 from collector.heads import Asked
-
-if TYPE_CHECKING:  # it makes these connections
-    from collector.connections import Server
 
 
 class Doorstep(asyncio.Protocol):
@@ -22,6 +22,7 @@ class Doorstep(asyncio.Protocol):
 
     __slots__ = (
         "_answered",
+        "_gate",
         "_last_request",
         "_loop",
         "_server",
@@ -31,28 +32,29 @@ class Doorstep(asyncio.Protocol):
         "stuck_since",
     )
 
-    def __init__(self, server: "Server", loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, server: web.Server, gate: Gate, loop: asyncio.AbstractEventLoop) -> None:
         self._server = server
+        self._gate = gate
         self._loop = loop
         self._answered = 0
-        self._last_request = server.last_request()
+        self._last_request = gate.last_request()
         self.head_since = self.idle_since = self.stuck_since = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a socket, unless there are enough."""
         self._socket = cast("asyncio.Transport", transport)  # uvloop's is no subclass
-        if self._server.holds(self, self._socket):
+        if self._gate.holds(self, self._socket):
             self.head_since = self._loop.time()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Let the socket go."""
-        self._server.sockets.pop(self, None)
+        self._gate.sockets.pop(self, None)
 
     def data_received(self, data: bytes) -> None:
         """Turn a request away, or make a connection for it."""
         if self._socket.is_closing():
             return
-        known = self._server.heads.find(data)
+        known = self._gate.heads.find(data)
         if known is None or not self._turns_away(known[0]):
             self._enter(data)
 
@@ -63,16 +65,16 @@ class Doorstep(asyncio.Protocol):
 
     def _turns_away(self, asked: Asked) -> bool:
         last = asked.closes or self._answered + 1 >= self._last_request
-        if not self._server.turns_away(asked, self._socket, last=last):
+        if not self._gate.turns_away(asked, self._socket, last=last):
             return False
         self._answered += 1
         self.head_since, self.idle_since = 0.0, self._loop.time()
         return True
 
     def _enter(self, data: bytes) -> None:
-        server, socket = self._server, self._socket
-        connection = Connection(server, self._loop, self._answered)
-        server.sockets.pop(self, None)
+        socket = self._socket
+        connection = Connection(self._server, self._gate, self._loop, self._answered)
+        self._gate.sockets.pop(self, None)
         socket.set_protocol(connection)
         connection.connection_made(socket)
         connection.data_received(data)

@@ -11,8 +11,9 @@ import uvloop
 from aiohttp import web
 
 from collector.answer import Answer
-from collector.connections import Bounds, Server, Words
+from collector.connections import Server
 from collector.early import Early
+from collector.gate import Bounds, Gate, Words
 from collector.head import Head
 from collector.pressure import Bounds as Most
 from collector.pressure import Pressure
@@ -25,7 +26,7 @@ from tests.flow.door import SITES
 LIMIT_MS, LONG_S, SHORT_S = 500, 0.7, 0.005
 
 
-class Gate(NamedTuple):
+class Front(NamedTuple):
     """A listener that takes everything but what it turns away."""
 
     port: int
@@ -52,15 +53,15 @@ async def nothing(_: web.BaseRequest) -> web.StreamResponse:
 
 
 @asynccontextmanager
-async def gate() -> AsyncIterator[Gate]:
+async def front_door() -> AsyncIterator[Front]:
     metrics, pressure = Metrics("0"), Pressure(Most(1_000, 4, 1.0))
     early = Early(Sources(SITES), pressure, metrics)
     words = Words(early.unreadable, early.turned_away, lambda _: True, taken)
     bounds = Bounds(1_000, 1_000, 8_192, 10.0, 10.0, LIMIT_MS)
-    server = Server(web.Server(nothing), bounds, words, pressure, metrics)
+    server = Server(web.Server(nothing), Gate(bounds, words, pressure, metrics))
     listener = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
     try:
-        yield Gate(listener.sockets[0].getsockname()[1], pressure, metrics)
+        yield Front(listener.sockets[0].getsockname()[1], pressure, metrics)
     finally:
         listener.close()
         await server.shutdown(0.1)
@@ -68,7 +69,7 @@ async def gate() -> AsyncIterator[Gate]:
 
 async def answered(sent: bytes, *, others_are: bool, after_s: float) -> tuple[int, float]:
     """Give the status of what lay unread for so long, and how many were turned away for it."""
-    async with gate() as front:
+    async with front_door() as front:
         other, wire = await connect(front.port), await connect(front.port)
         await wire.send(sent)
         assert (await wire.reply()).status == 202  # a known head, on a connection as all are

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from collector.connections import Bounds, Server, Words
+from collector.connections import Server
+from collector.gate import Bounds, Gate, Words
 from collector.head import Head
 from collector.pressure import Bounds as Most
 from collector.pressure import Pressure
@@ -34,7 +35,7 @@ async def swamped() -> AsyncIterator[tuple[int, Metrics]]:
     pressure.requests = 5  # they wait for the log, for good
     words = Words(lambda _: web.Response(), slowly, lambda _: True, lambda *_: None)
     bounds = Bounds(1_000, 1_000, 8_192, 10.0, 10.0, 25)
-    server = Server(web.Server(nothing), bounds, words, pressure, metrics)
+    server = Server(web.Server(nothing), Gate(bounds, words, pressure, metrics))
     listener = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0, backlog=1_000)
     try:
         yield listener.sockets[0].getsockname()[1], metrics
