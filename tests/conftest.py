@@ -9,6 +9,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from hypothesis import settings
 
 from spine.store import Store
 from tests.clickhouse_server import Server, started
@@ -17,6 +18,11 @@ from tests.kafka_jars import what_is_missing
 from tests.migrated import copy_store
 
 _MEMORY, _ROOM_BYTES = Path("/dev/shm"), 4 << 30
+
+
+# A machine that stops for a moment has not found a slow example.
+settings.register_profile("no deadline", settings.default, deadline=None)
+settings.load_profile("no deadline")
 
 
 def pytest_configure() -> None:

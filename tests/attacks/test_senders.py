@@ -11,7 +11,7 @@ from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
@@ -43,13 +43,11 @@ def test_a_list_of_addresses_without_end_costs_nothing(hop: str) -> None:
     assert time.process_time() - began_at < 0.2
 
 
-@settings(deadline=None)
 @given(st.text(), st.text())
 def test_whatever_stands_for_an_address_it_is_cut_or_nothing(peer: str, forwarded: str) -> None:
     ip_network(truncated(client_address(peer, forwarded, PROXIES)) or "0.0.0.0")
 
 
-@settings(deadline=None)
 @given(st.binary())
 def test_no_bytes_on_the_log_make_reading_a_record_raise(value: bytes) -> None:
     decode_record(value)

@@ -18,7 +18,6 @@ NOON_MS = 1_711_800_000_000
 _PROVE = settings(
     max_examples=8,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # to make one smaller takes minutes
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

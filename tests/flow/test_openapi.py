@@ -46,7 +46,6 @@ def exercise(operation: Any, mode: GenerationMode, ask: Callable[[Case[Any]], No
         max_examples=EXAMPLES,
         derandomize=True,
         database=None,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
     )
     @given(case=operation.as_strategy(generation_mode=mode))

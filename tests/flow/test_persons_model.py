@@ -30,7 +30,6 @@ ERASURE_KEY = ErasureKey(b"a secret of more than thirty-two characters")
 MARK_MS = NOON_MS + 100 * DAY_MS
 _PROVE = settings(
     max_examples=6,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

@@ -105,7 +105,7 @@ streams = st.lists(
 ).map(b"".join)  # fmt: skip
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(streams, st.lists(st.integers(0, 900), max_size=4), spoiled())
 def test_where_one_begins_the_parser_is_as_a_new_one(
     sent: bytes, cuts: list[int], following: bytes

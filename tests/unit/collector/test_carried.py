@@ -1,7 +1,7 @@
 """What a request carries about consent is read from its head, bounded, and nothing else of it."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.carried import carried
@@ -58,7 +58,6 @@ def test_nothing_is_longer_than_what_a_decoder_refuses() -> None:
     assert (len(found.gpp), len(found.cookiebot)) == (4097, 4097)
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(codec="latin-1"), max_size=200), st.binary(max_size=60))
 def test_whatever_is_in_a_head_there_is_an_answer(cookie: str, raw: bytes) -> None:
     odd = "CookieConsent=" + raw.decode("utf-8", "surrogateescape")

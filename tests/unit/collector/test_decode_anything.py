@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.decode import Claims, Unreadable, decode
@@ -27,13 +27,11 @@ EVENT_LIKE = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(st.binary())
 def test_no_bytes_make_decoding_raise(body: bytes) -> None:
     assert isinstance(decode(body, 10), Claims | Unreadable)
 
 
-@settings(deadline=None)
 @given(st.lists(EVENT_LIKE, max_size=3))
 def test_every_event_has_one_result_whatever_it_is(events: list[Any]) -> None:
     body = json.dumps({"events": events}).encode()  # writes NaN, and escapes what is no text
@@ -51,7 +49,6 @@ def test_every_event_has_one_result_whatever_it_is(events: list[Any]) -> None:
             assert event.commerce is None or unfit(event.commerce) is None
 
 
-@settings(deadline=None)
 @given(st.dictionaries(FIELDS, EVENT_LIKE, max_size=4))
 def test_a_single_event_has_one_result_whatever_it_is(event: dict[str, Any]) -> None:
     found = decode(json.dumps(event).encode(), 10)

@@ -113,7 +113,7 @@ def _lengths(content: bytes) -> Iterator[bytes]:
     yield content[:-1]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(spoiled(), spoiled())
 def test_what_is_known_again_is_what_the_parser_makes_of_it(met: bytes, sent: bytes) -> None:
     heads = having_met(met, request(BODY, b"User-Agent: x"))

@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import quote
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.admit import admit
@@ -57,7 +57,6 @@ def none_of(words: list[str], value: bytes) -> bool:
 CHANNELS: st.SearchStrategy[Channel] = st.sampled_from(["browser", "server"])
 
 
-@settings(deadline=None)
 @given(st.sampled_from(["eu", "fr_exempt", "us"]), SIX_WORDS, CHANNELS, st.booleans())
 def test_an_order_of_who_refused_names_nobody(
     preset: str, words: list[str], channel: Channel, gpc: bool
@@ -70,7 +69,6 @@ def test_an_order_of_who_refused_names_nobody(
     assert none_of([*words, ADDRESS, "203.0.113.0"], value)
 
 
-@settings(deadline=None)
 @given(SIX_WORDS, CHANNELS)
 def test_an_exempt_visit_names_a_device_and_nobody(words: list[str], channel: Channel) -> None:
     event = told("page_view", words, channel, analytics=None)
@@ -80,7 +78,6 @@ def test_an_exempt_visit_names_a_device_and_nobody(words: list[str], channel: Ch
     assert words[0].encode() in value
 
 
-@settings(deadline=None)
 @given(SIX_WORDS, CHANNELS)
 def test_who_opted_out_of_sale_gives_no_identifiers_and_no_address(
     words: list[str], channel: Channel

@@ -129,7 +129,7 @@ NAMES = st.sampled_from(
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=30)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(NAMES | ANY_TEXT, ANY_TEXT), max_size=8))
 def test_whatever_is_in_a_query_it_is_one_event_or_a_refusal(pairs: list[tuple[str, str]]) -> None:
     (found,) = claims_of("", pairs).events

@@ -143,7 +143,7 @@ async def test_a_changed_file_is_taken_and_a_broken_one_is_not(tmp_path: Path) -
     assert (found.of("81.2.69.160"), stale(metrics)) == ("GB", False)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.data())
 def test_of_a_damaged_file_there_is_an_answer_or_it_is_refused(data: st.DataObject) -> None:
     with TemporaryDirectory() as directory:

@@ -1,12 +1,11 @@
 """Tokens come at their rate, and what is kept about strangers is bounded."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.quota import Bucket, Strangers
 
 
-@settings(deadline=None)
 @given(st.integers(1, 1000), st.lists(st.tuples(st.floats(0, 3), st.integers(1, 100)), max_size=60))
 def test_no_more_is_let_in_than_rate_and_burst_allow(
     rate: int, sends: list[tuple[float, int]]

@@ -40,7 +40,6 @@ def refused(body: bytes, encoding: str, max_bytes: int) -> str:
     return found.code
 
 
-@settings(deadline=None)
 @given(st.binary(), st.sampled_from(["gzip", "deflate", "br", "zstd"]))
 def test_no_bytes_make_unpacking_raise(body: bytes, encoding: str) -> None:
     found = unpacked(body, encoding, 1000)
@@ -48,7 +47,7 @@ def test_no_bytes_make_unpacking_raise(body: bytes, encoding: str) -> None:
 
 
 @EVERY_ENCODING
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(data=st.binary(max_size=2000), at=st.integers(0, 3000), put=st.binary(max_size=3))
 def test_what_is_spoiled_is_refused_or_what_it_was(
     encoding: str, pack: Callable[[bytes], bytes], data: bytes, at: int, put: bytes

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from msgspec.structs import replace
 
 from collector.admit import admit
@@ -88,7 +88,6 @@ def test_a_server_tells_of_whom_it_speaks() -> None:
     assert kept(event, where=server).visitor is None
 
 
-@settings(deadline=None)
 @given(SIX_WORDS, CHANNELS)
 def test_none_of_their_own_ids_is_in_the_record(words: list[str], channel: Channel) -> None:
     event = told("page_view", words, channel, analytics=None)

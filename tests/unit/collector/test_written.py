@@ -46,7 +46,7 @@ def _events(channel: Channel) -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries(wanted, optional=optional)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data(), st.sampled_from(["browser", "server"]), *[_id | st.just("")] * 3)
 def test_what_is_admitted_is_encoded_as_a_whole_record_would_be(
     data: st.DataObject, channel: Channel, user_agent: str, client_hints: str, place: str
@@ -69,7 +69,7 @@ def test_what_is_admitted_is_encoded_as_a_whole_record_would_be(
             assert told == (seen if record.stamp.kept == "whole" else ("", "", "", ""))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(0, 9_000), min_size=2, max_size=5))
 def test_nothing_of_a_longer_event_is_left_in_a_shorter_one(characters: list[int]) -> None:
     events = [
@@ -89,7 +89,6 @@ def encode_event(event: Event) -> bytes:
     return msgspec.json.encode(event)
 
 
-@settings(deadline=None)
 @given(_id, _id, st.lists(_id, max_size=2), st.tuples(*[_id | st.just("")] * 4))
 def test_nothing_that_is_put_in_breaks_out_of_its_place(
     site: str, event_id: str, flags: list[str], seen_of_it: tuple[str, str, str, str]

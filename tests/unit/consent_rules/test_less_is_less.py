@@ -1,7 +1,7 @@
 """Less consent never lets more through, whatever the rules and the claims."""
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from consent_rules.decide import Dropped, Kept
@@ -37,7 +37,6 @@ def outcome(rules: Rules, name: str, granted: frozenset[str]) -> set[str]:
     return leaves(decision.event) | set(decision.stamp.purposes)
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(["purchase", "refund", "page_view", "my own"]),
     st.frozensets(st.sampled_from(PURPOSES)),
@@ -49,7 +48,6 @@ def test_less_consent_never_lets_more_through(
     assert outcome(EU, name, granted - taken_back) <= outcome(EU, name, granted)
 
 
-@settings(deadline=None)
 @given(st.lists(RULE, max_size=3), st.frozensets(st.sampled_from(PURPOSES)))
 def test_no_rules_let_click_ids_out_without_their_purpose(
     rules: list[Rule], granted: frozenset[str]
@@ -61,7 +59,6 @@ def test_no_rules_let_click_ids_out_without_their_purpose(
         assert CLICK.lower().encode() not in bytes_of(decision)
 
 
-@settings(deadline=None)
 @given(st.frozensets(st.sampled_from(sorted(keepable_paths()))))
 def test_stripping_keeps_exactly_what_is_named_and_twice_is_once(keep: frozenset[str]) -> None:
     keep |= {"name"}
@@ -72,7 +69,6 @@ def test_stripping_keeps_exactly_what_is_named_and_twice_is_once(keep: frozenset
     assert drop_click_ids(drop_click_ids(once)) == drop_click_ids(once)
 
 
-@settings(deadline=None)
 @given(st.from_type(ConsentClaim) | st.none())
 def test_only_what_is_granted_in_words_counts(claim: ConsentClaim | None) -> None:
     kept = decided(EU, event("page_view", claim))
@@ -83,7 +79,6 @@ def test_only_what_is_granted_in_words_counts(claim: ConsentClaim | None) -> Non
 WRITTEN = st.text(st.sampled_from("gclidfbwrauepk_-%2567=:?&\"'\\\n\t aZ;"), max_size=40)
 
 
-@settings(deadline=None)
 @given(WRITTEN, WRITTEN, st.dictionaries(WRITTEN, WRITTEN, max_size=2))
 def test_looking_at_an_event_as_a_whole_misses_nothing(
     url: str, coupon: str, properties: dict[str, str | int | float | None]

@@ -42,7 +42,7 @@ def left(rules: Rules, name: str, decisions: dict[str, bool]) -> set[str]:
     return set() if isinstance(decision, Dropped) else leaves(decision.event) - {"page"}
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     LINES,
     st.sampled_from(["opt_in", "opt_out"]),

@@ -133,7 +133,7 @@ def outcome(preset: Any, name: str, decisions: dict[str, bool], carried: Carried
     return leaves(decision.event) | also
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.sampled_from(PRESETS),
     st.sampled_from(["purchase", "page_view", "my own"]),
@@ -153,7 +153,6 @@ def test_to_refuse_more_or_to_grant_less_never_lets_more_through(
         assert outcome(rules, name, no_more_granted, NOTHING) <= before
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(PRESETS), st.sampled_from(["purchase", "page_view"]), DECISIONS, st.booleans()
 )
@@ -169,7 +168,6 @@ def test_a_record_is_judged_again_by_its_stamp_and_comes_out_the_same(
         assert again.limits == first.limits
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(PRESETS),
     st.sampled_from(PRESETS),

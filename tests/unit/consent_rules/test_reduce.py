@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from consent_rules.decide import Kept
@@ -125,7 +125,6 @@ AGENTS = st.text(st.sampled_from("Chromei Safr/Vsn0124();Lux@."), max_size=60) |
 ADDRESSES = st.text(st.sampled_from("htps:/?#@;&=%3fF2aA.xX\\é "), max_size=60) | st.text()
 
 
-@settings(deadline=None)
 @given(AGENTS, ADDRESSES)
 def test_to_reduce_twice_is_to_reduce_once(agent: str, address: str) -> None:
     family = reduced_agent(agent, "family")
@@ -169,7 +168,6 @@ LIMITS = {
 }
 
 
-@settings(deadline=None)
 @given(st.fixed_dictionaries(LIMITS), st.lists(WORDS, min_size=6, max_size=6, unique=True))
 def test_no_identifier_is_left_that_a_limit_takes_however_it_is_written(
     drawn: dict[str, object], words: list[str]
@@ -199,7 +197,6 @@ def test_no_identifier_is_left_that_a_limit_takes_however_it_is_written(
     assert limited(kept, limits_of(rule)) == kept
 
 
-@settings(deadline=None)
 @given(
     st.frozensets(st.sampled_from(sorted(keepable_paths()))), st.sampled_from(["path", "origin"])
 )
@@ -230,7 +227,6 @@ PIECES = st.sampled_from(
 TEXTS = st.lists(PIECES, max_size=6).map("".join)
 
 
-@settings(deadline=None)
 @given(TEXTS, TEXTS, TEXTS, TEXTS, st.dictionaries(TEXTS.filter(bool), TEXTS | st.integers()))
 def test_of_an_event_goes_what_goes_of_each_of_its_texts(
     url: str, title: str, coupon: str, agent: str, properties: dict[str, Any]

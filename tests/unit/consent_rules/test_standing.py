@@ -228,7 +228,7 @@ CARRIED = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(CLAIM, CARRIED, st.sampled_from(PURPOSES))
 def test_taking_a_granted_purpose_back_never_lets_more_through(
     claim: dict[str, Any], carried: Carried, purpose: str
@@ -246,7 +246,7 @@ def test_taking_a_granted_purpose_back_never_lets_more_through(
         assert refused.denied >= before.denied
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(CARRIED, st.integers(1, 10))
 def test_a_purpose_of_a_string_that_is_taken_back_lets_no_more_through(
     carried: Carried, number: int
@@ -258,7 +258,7 @@ def test_a_purpose_of_a_string_that_is_taken_back_lets_no_more_through(
     assert less.denied >= more.denied
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(CLAIM, CARRIED)
 def test_gpc_only_restricts(claim: dict[str, Any], carried: Carried) -> None:
     without = stands(claim, carried._replace(gpc=False))
@@ -271,7 +271,7 @@ def test_gpc_only_restricts(claim: dict[str, Any], carried: Carried) -> None:
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=60)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.binary(max_size=60) | st.just(b"[" * 9999),
     st.dictionaries(st.sampled_from(TEXTS), st.lists(ANY_TEXT, max_size=3)),

@@ -108,7 +108,6 @@ def test_what_browsers_add_to_confuse_is_no_brand(brands: str) -> None:
     assert client_hints(told) == ClientHints("Google Chrome", "96", "Windows", True)
 
 
-@settings(deadline=None)
 @given(st.text(), st.text(max_size=4), st.text())
 def test_whatever_a_header_holds_is_one_short_text(brands: str, mobile: str, os: str) -> None:
     told = reduced(brands, mobile, os)
@@ -118,7 +117,7 @@ def test_whatever_a_header_holds_is_one_short_text(brands: str, mobile: str, os:
     client("", told)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.text(max_size=1000), st.text(max_size=50))
 def test_whatever_somebody_sends_is_some_client(agent: str, hints: str) -> None:
     assert client(agent, hints).device in {"desktop", "mobile", "tablet", "bot", "other", ""}

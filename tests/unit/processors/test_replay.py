@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -76,7 +76,6 @@ GRANTED = st.frozensets(st.sampled_from(PURPOSES))
 NAMES = st.sampled_from(["purchase", "page_view"])
 
 
-@settings(deadline=None)
 @given(NAMES, GRANTED, CHANNELS, regime("now"))
 def test_under_the_same_rules_a_record_comes_out_byte_for_byte(
     name: str, granted: frozenset[str], channel: Channel, rules: Rules
@@ -98,7 +97,6 @@ def held_by(record: EventRecord) -> set[str]:
     return leaves(record.event) | also
 
 
-@settings(deadline=None)
 @given(NAMES, GRANTED, CHANNELS, regime("then"), regime("now"))
 def test_a_record_never_gets_more_than_it_had_nor_more_than_the_rules_of_today_give(
     name: str, granted: frozenset[str], channel: Channel, then: Rules, now: Rules

@@ -57,7 +57,7 @@ def left(record: EventRecord, preset: str, withdrawn: Withdrawn) -> EventRecord 
     return content
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.sampled_from(PRESETS),
     st.sampled_from(["purchase", "refund", "page_view"]),

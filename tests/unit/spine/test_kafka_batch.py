@@ -39,7 +39,7 @@ def values(batch: bytes) -> Sequence[bytes]:
     return [record.value for record in each]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(_entries, st.integers(1, 5))
 def test_every_value_is_once_in_its_partition_and_in_order(
     entries: list[Entry], partitions: int
@@ -80,7 +80,7 @@ def built(entries: Sequence[Entry], now_ms: int, *, compacted: bool) -> bytes:
 _lengths = st.integers(0, 3_000) | st.sampled_from([63, 64, 8_191, 8_192, 70_000])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(_lengths, min_size=1, max_size=100), st.integers(0, 1 << 42), st.booleans())
 def test_a_batch_is_the_one_that_aiokafka_builds(
     lengths: list[int], now_ms: int, compacted: bool

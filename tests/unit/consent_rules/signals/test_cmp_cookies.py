@@ -181,7 +181,7 @@ def test_no_proof_has_the_id_of_a_visitor() -> None:
 ODD = "{}:',%27=&;C0002:1groupstampxutc-9\x00é+"
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.text(ODD, max_size=300) | st.text(st.characters(exclude_categories=()), max_size=5000),
     st.text(ODD + "TZ-", max_size=30),

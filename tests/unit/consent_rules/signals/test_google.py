@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from consent_rules.reading import Reading
@@ -74,7 +74,6 @@ def test_a_letter_that_is_not_known_to_grant_denies(letter: str) -> None:
     assert "analytics" in only(says_gcd("gcd", f"13l3{letter}3l3l1", READING)).denied
 
 
-@settings(deadline=None)
 @given(
     st.text(st.characters(exclude_categories=()), max_size=5000) | st.text("13lrvtG0_", max_size=40)
 )

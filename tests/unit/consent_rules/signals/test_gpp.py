@@ -135,7 +135,7 @@ def test_the_section_of_the_eu_is_a_tc_string() -> None:
     assert unknown == NoSignal("gpp", "unknown_section")
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.text("DBAQLVCOe~.1YN-é_", max_size=100)
     | st.text(st.characters(exclude_categories=()), max_size=5000)

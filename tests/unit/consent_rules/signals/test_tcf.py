@@ -129,7 +129,7 @@ def test_a_day_is_as_exact_as_a_string_is_about_its_time() -> None:
     assert (said.since_ms, said.until_ms) == (NEW_MS + 100, NEW_MS + 199)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.text(STRANGE, max_size=120) | st.text("CPQXRfA_-.", max_size=5000).map("CQ".__add__))
 def test_whatever_is_sent_is_decoded_or_named(text: str) -> None:
     found = decode(text)
@@ -137,7 +137,6 @@ def test_whatever_is_sent_is_decoded_or_named(text: str) -> None:
     assert all(isinstance(one, Said | NoSignal) for one in says("tcf", text, UNUSED))
 
 
-@settings(deadline=None)
 @given(st.sampled_from(CASES), st.data())
 def test_a_string_that_is_cut_off_grants_no_more_than_its_core(
     case: dict[str, Any], data: st.DataObject
