@@ -68,3 +68,13 @@ def test_a_journey_of_two_devices_is_explained_split_and_put_back(tmp_path: Path
         assert house.run("identity", "why", *asked).returncode == 0
         bad = house.run("identity", "why", "--site", "shop", "nobody=1", "x=2", check=False)
         assert bad.returncode == 2
+        for command in (("show",), ("why", "user_id=customer-8"), ("split", "user_id=customer-8")):
+            what, *other = command
+            slip = ("identity", what, "--site", "shpo", "user_id=customer-7", *other)
+            told = house.run(*slip, check=False)
+            assert told.returncode == 2, told.stdout
+            assert told.stderr == (
+                'beleg: --site: "shpo" is neither in the settings nor in the store\n'
+            )
+        erased = house.run("erase", "--site", "shpo", "--id", "user_id=customer-7", check=False)
+        assert (erased.returncode, erased.stderr) == (2, told.stderr)
