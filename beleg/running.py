@@ -40,7 +40,9 @@ class Running(NamedTuple):
             ):
                 said = await answer.json()
         except aiohttp.ClientError as error:
-            raise Unavailable(f"the running process does not answer at {url}: {error}") from error
+            raise Unavailable(
+                f"the running process does not answer at {url} ({error}): ask again, which is safe"
+            ) from error
         if answer.status not in expected:
             raise Unavailable(said.get("trouble") or said.get("detail") or str(answer.status))
         return Answer(answer.status, said)
