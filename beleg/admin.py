@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from beleg.erasures import Erasures, Wanted
-from beleg.identity import Split, take_split
+from beleg.identity import Split, named, take_split
 from beleg.openapi import description
 from beleg.rates import NotTaken, Rates, take_rates
 from processors.balance import Balance, balance
@@ -160,6 +160,9 @@ class Admin:
             asked = msgspec.json.decode(await request.read(), type=Split)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return _refusal("bad_split", str(error))
+        for text in (asked.one, asked.other):
+            if named(text) is None:
+                return _refusal("bad_split", f'"{text}" is no KIND=VALUE, as user_id=customer-7')
         try:
             done = await take_split(self._books[2], asked)
         except Unavailable as trouble:

@@ -68,6 +68,16 @@ async def opened_books(settings: Settings) -> AsyncIterator[Store]:
         await store.close()
 
 
+async def known_site(settings: Settings, store: Store, site: str) -> None:
+    """Return where a site is in the settings, or was: who is asked for under a name that nobody
+    has would seem to be nobody. Raises: Misconfigured, Unavailable."""
+    if site in settings.sites:
+        return
+    named = {"site": site}
+    if not await store.select("SELECT 1 FROM sites WHERE site = {site:String} LIMIT 1", named):
+        raise Misconfigured("--site", f'"{site}" is neither in the settings nor in the store')
+
+
 async def migrate(settings: Settings, say: Say) -> None:
     """Bring tables, log entry and sites up to date. Raises: Misconfigured while `run` runs."""
     data_dir = Path(settings.data_dir)

@@ -8,7 +8,7 @@ from functools import partial
 import click
 import msgspec
 
-from beleg.commands import Say, opened_books, opened_log, table
+from beleg.commands import Say, known_site, opened_books, opened_log, table
 from beleg.eraser import eraser_of, place_of
 from beleg.erasures import Erasures, State, Wanted, states, told
 from beleg.open_log import control_log, erasure_key, own_log_id
@@ -39,6 +39,7 @@ async def erase(
     Where the receipt is waited for, it alone goes to the standard output."""
     async with opened_books(settings) as store:
         await store.check_version()
+        await known_site(settings, store, wanted.site)
         person = await find(store, wanted.site, wanted.kind, wanted.value)
     aside: Say = partial(click.echo, err=True) if for_good and waits else say
     for line in table([("of this person", "rows"), *told(person)]):

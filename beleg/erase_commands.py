@@ -1,5 +1,6 @@
 """`beleg erase`: erase a person, and look after the receipts."""
 
+import errno
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from beleg import erase as erasing
 from beleg.erasures import Wanted
 from beleg.identity import named
 from processors.person import Kind
+from spine.errors import Misconfigured
 from spine.runtime import run_to_end
 from spine.settings import Settings
 
@@ -76,6 +78,17 @@ def verify(settings: Callable[[], Settings], receipt: str) -> None:
 
     That it was signed with this key and that nothing of it was changed since. Exit 1 if not.
     """
-    path = Path(receipt)
-    content = path.read_bytes() if path.is_file() else None
+    content = _content(Path(receipt))
     sys.exit(run_to_end(erasing.verify(settings(), receipt, content, click.echo)))
+
+
+def _content(path: Path) -> bytes | None:
+    """Give what a file holds; nothing where there is no such file, so that it may be an id."""
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return None
+        raise Misconfigured(str(path), f"cannot be read: {error.strerror}") from error

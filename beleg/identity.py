@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from beleg.commands import Say, opened_books, table
+from beleg.commands import Say, known_site, opened_books, table
 from beleg.owned import owned_store
 from beleg.running import running
 from processors.component import components
@@ -70,6 +70,7 @@ async def show_why(settings: Settings, site: str, ends: tuple[Named, Named], say
     one, other = ends
     async with opened_books(settings) as store:
         await store.check_version()
+        await known_site(settings, store, site)
         found = await why(store, one.key(site), other.key(site))
         known = await labels(store, {step.evidence.identity for step in found.steps})
     say(f"{one} and {other}: {_answer(found)}")
@@ -123,6 +124,7 @@ async def show(settings: Settings, site: str, asked: Named, say: Say) -> int:
     key = asked.key(site)
     async with opened_books(settings) as store:
         await store.check_version()
+        await known_site(settings, store, site)
         component = next(
             (one for one in await components(store, {key}) if key in one.identifiers), None
         )
@@ -174,6 +176,8 @@ async def take_split(store: Store, asked: Split) -> bool:
 async def splitting(settings: Settings, asked: Split, say: Say) -> int:
     """Take evidence out, or put it back, by the running process or alone; give 0, or 1 where there
     is none."""
+    async with opened_books(settings) as store:
+        await known_site(settings, store, asked.site)
     owner = running(settings)
     if owner is not None:
         done = (await owner.ask("/identity/splits", asked, 200, 404)).status == 200

@@ -97,6 +97,7 @@ def _rates() -> Part:
                 "csv": {"type": "string"},
                 "base": {"type": "string", "maxLength": 3},
                 "since": {"type": ["string", "null"], "format": "date"},
+                "replace": {"type": "boolean"},
             },
             ["csv"],
         ),

@@ -1,10 +1,11 @@
-"""Derive again what an older program derived, while everything runs."""
+"""Derive again what an older program derived, or one that was killed, while everything runs."""
 
 import asyncio
 
 import structlog
 
 from processors.rebuild import is_due, rebuild
+from processors.splits import finish
 from spine.errors import Unavailable
 from spine.store import Store
 
@@ -12,9 +13,12 @@ _logger = structlog.get_logger()
 
 
 async def renew(store: Store, turn: asyncio.Lock) -> None:
-    """Rebuild between batches if it is due; stopped, it begins anew."""
+    """Finish what splits began, and rebuild between batches if it is due; stopped, it begins
+    anew."""
     while True:
         try:
+            async with turn:
+                await finish(store)
             if not await is_due(store):
                 return
             if store.path is None:

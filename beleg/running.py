@@ -11,6 +11,9 @@ from spine.errors import Unavailable
 from spine.runtime import held
 from spine.settings import Settings
 
+# An erasure, a split or a file of rates takes as long as it takes.
+_PATIENCE = aiohttp.ClientTimeout(total=None, sock_connect=10)
+
 
 class Answer(NamedTuple):
     """What the running process says, by HTTP's status."""
@@ -32,12 +35,14 @@ class Running(NamedTuple):
         headers = {"Authorization": f"Bearer {self.ticket}"}
         try:
             async with (
-                aiohttp.ClientSession(headers=headers) as session,
+                aiohttp.ClientSession(headers=headers, timeout=_PATIENCE) as session,
                 session.post(url, data=msgspec.json.encode(wanted)) as answer,
             ):
                 said = await answer.json()
         except aiohttp.ClientError as error:
-            raise Unavailable(f"the running process does not answer at {url}: {error}") from error
+            raise Unavailable(
+                f"the running process does not answer at {url} ({error}): ask again, which is safe"
+            ) from error
         if answer.status not in expected:
             raise Unavailable(said.get("trouble") or said.get("detail") or str(answer.status))
         return Answer(answer.status, said)

@@ -33,6 +33,7 @@ SERVER_MAX_AGE_MS = 3_653 * 86_400_000
 SERVER_CLOCK_LEEWAY_MS = 300_000
 MAX_RECORD_BYTES = 262_144
 _ROOM_BYTES = 2_048
+_UNREADABLE = "consent_unreadable: what was said of consent cannot all be read"
 _encoder = msgspec.json.Encoder()
 
 
@@ -154,7 +155,7 @@ def _admit(
     withdrawn = known.withdrawn(source.site, device, user)
     decision = _decide(claim, claimed_ms, arrival, withdrawn)
     if isinstance(decision, Dropped):
-        detail = None if decision.readable else "what was said of consent cannot all be read"
+        detail = None if decision.readable else _UNREADABLE
         code = "no_consent"
         if withdrawn is not NOT_WITHDRAWN and isinstance(
             _decide(claim, claimed_ms, arrival, NOT_WITHDRAWN), Kept
@@ -173,7 +174,8 @@ def _admit(
     filled = None if claim.event_id is not None else "event_id_filled"
     stamp = decision.ruling.stamp
     outcome = _accepted(stamp.rule, stamp.kept, filled or "")
-    return Result(event_id, "accepted", filled, None), outcome
+    detail = None if decision.ruling.readable else _UNREADABLE
+    return Result(event_id, "accepted", filled, detail), outcome
 
 
 @lru_cache(maxsize=512)  # there are few rules

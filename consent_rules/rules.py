@@ -60,6 +60,9 @@ def _read(name: str) -> tuple[str, bytes]:
         return stem, importlib.resources.files("consent_rules").joinpath(
             f"{name}.toml"
         ).read_bytes()
+    except FileNotFoundError as error:
+        known = "no such file" if is_path(name) else f"there are {', '.join(PRESETS)}, or a path"
+        raise Misconfigured("sites.*.consent", f'no rules "{name}": {known}') from error
     except (OSError, ValueError) as error:
         raise Misconfigured("sites.*.consent", f'no rules "{name}": {error}') from error
 

@@ -76,6 +76,7 @@ FAIL_POINTS = (
     "after the replay's append",
     "before the import's append",
     "after the import's append",
+    "after the split",
 )
 """Every place that `reach` names, in the order of an event's way."""
 

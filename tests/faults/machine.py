@@ -28,7 +28,11 @@ _EMBEDDED_ONLY = {"before the append's commit", "after the append's commit",
                   "before the sweep", "after the sweep"}  # fmt: skip
 _KAFKA_ONLY = {"before the Kafka send", "inside the Kafka send", "after the Kafka send"}
 _WHILE_KAFKA_IS_AWAY = {point for point in FAIL_POINTS if "spill's" in point or "drain's" in point}
-_COMMANDS = {point for point in FAIL_POINTS if "replay's" in point or "import's" in point}
+_COMMANDS = {
+    point
+    for point in FAIL_POINTS
+    if "replay's" in point or "import's" in point or "the split" in point
+}
 _TALLIES = {"before the tally", "after the tally"}
 DECISIONS = {
     "before the control append", "before the control commit", "after the control append",

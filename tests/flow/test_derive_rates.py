@@ -183,6 +183,13 @@ def test_a_file_is_imported_whole_or_not_at_all(tmp_path: Path) -> None:
     assert (_stored(tmp_path / "data" / "store")) == [
         ("CHF", "2026-11-02", "0.95"), ("USD", "2026-11-02", "1.08"), ("USD", "2026-11-03", "1.09"),
     ]  # fmt: skip
+    assert imported("2062-11-03,SEK,11\n")[0] == 0  # a slip, after which nothing else is taken
+    code, told = imported("2026-11-03,SEK,11\n")
+    assert code == 2 and "--replace" in told
+    assert imported("2026-11-03,SEK,x\n", "--replace")[0] == 2
+    assert len(_stored(tmp_path / "data" / "store")) == 4
+    assert imported("2026-11-03,EUR,0.92\n", "--base", "USD", "--replace")[0] == 0
+    assert (_stored(tmp_path / "data" / "store")) == [("EUR", "2026-11-03", "0.92")]
 
 
 def test_while_it_runs_the_running_process_takes_the_rates(tmp_path: Path) -> None:
@@ -204,7 +211,7 @@ def test_while_it_runs_the_running_process_takes_the_rates(tmp_path: Path) -> No
         file.write_text("date,currency,rate\n2026-11-12,USD,1.08\n")
         for options, told in (
             ((), f"beleg: {file}: USD would have no rate from 2026-11-10 to 2026-11-11: import"),
-            (("--base", "CHF"), "beleg: --base: the store's rates are measured in EUR\n"),
+            (("--base", "CHF"), "beleg: --base: the store's rates are measured in EUR; --repl"),
             (("--base", "XXX"), 'beleg: --base: "XXX" is not a current ISO 4217 code\n'),
             (("--since", "2026-11-13"), f"beleg: {file}: has no rates\n"),
         ):
@@ -215,6 +222,11 @@ def test_while_it_runs_the_running_process_takes_the_rates(tmp_path: Path) -> No
         with pytest.raises(urllib.error.HTTPError, match="401"):
             urllib.request.urlopen(url, body, timeout=60)
         assert house.ask("SELECT count() FROM rates FINAL WHERE rate < 2") == [(2,)]
+        done = house.run("rates", "import", str(file), "--replace")
+        assert house.ask("SELECT toString(date), rate FROM rates FINAL") == [
+            ("2026-11-12", Decimal("1.08"))
+        ]
+        assert house.ask("SELECT gross_converted FROM v_orders") == [(None,)]
 
 
 def _stored(path: Path) -> list[tuple[str, ...]]:

@@ -228,6 +228,8 @@ def test_of_an_erased_person_nothing_is_left_and_the_rest_is_as_it_was(
     (tmp_path / "receipt.json").write_text(json.dumps({**receipt, "why": "other"}))
     assert house.run("erase", "verify", str(tmp_path / "receipt.json"), check=False).returncode == 1
     assert receipt["erasure"] in house.run("erase", "list").stdout
+    for nothing in ("nowhere", str(tmp_path), "x" * 300, str(tmp_path / "receipt.json" / "x")):
+        assert house.run("erase", "verify", nothing, check=False).returncode == 1
 
 
 def test_a_copy_of_the_store_that_is_put_back_is_erased_again_at_start(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from processors.component import MOST, components
+from processors.component import components
 from processors.graph import RANKS
 from processors.keys import KINDS as TABLES
 from processors.keys import KeySet
@@ -16,11 +16,10 @@ from processors.rebuild import rederive
 from processors.splits import split, undo
 from processors.why import why
 from spine.digest import identifier_id
-from spine.errors import Unavailable
 from spine.store import Store
 from tests.flow.derived import shown
 from tests.flow.happenings import DAY_MS, Happening, Order, records
-from tests.flow.passage import DyingStore, enter_site, process, rough_passage
+from tests.flow.passage import enter_site, process, rough_passage
 from tests.unit.processors import person_model
 
 NOON_MS = 1_711_800_000_000
@@ -129,39 +128,6 @@ async def test_two_processors_of_one_component_end_in_the_models_persons(store: 
     await other.close()
 
 
-def two_kiosks(site: str, users: int) -> list[Happening]:
-    return [
-        Happening(
-            site, "login", f"e{kiosk}{number}", NOON_MS + number * 1000, "browser",
-            f"kiosk{kiosk}", f"u{kiosk}-{number}",
-        )
-        for kiosk in range(2)
-        for number in range(users)
-    ]  # fmt: skip
-
-
-async def test_what_becomes_too_large_falls_apart_and_comes_back(store: Store, site: str) -> None:
-    told = two_kiosks(site, MOST * 3 // 5)
-    await process(store, f"log-{site}", records(told))
-    before = await stored(store, site)
-    assert before == expected(site, told) and len(before["anonymous_id", "kiosk1"]) == MOST * 3 // 5
-    bridge = Happening(
-        site, "login", "bridge", NOON_MS + 10**9, anonymous_id="kiosk1", user_id="u0-0"
-    )
-    await process(store, f"log-{site}", records([bridge], first_offset=len(told)))
-    assert await stored(store, site) == {
-        one: [(None, frozenset({one}))] for told_of in told for one in named(told_of)
-    }
-    found = await why(store, key(site, ("user_id", "u0-1")), key(site, ("anonymous_id", "kiosk0")))
-    assert found.too_large
-    ends = key(site, ("user_id", "u0-0")), key(site, ("anonymous_id", "kiosk1"))
-    assert await split(store, site, ends, "a test")
-    assert await stored(store, site) == before
-    assert await undo(store, site, ends)
-    apart = await stored(store, site)
-    assert all(len(turns) == 1 for turns in apart.values())
-
-
 async def test_ten_thousand_identifiers_neither_stall_nor_swallow(store: Store, site: str) -> None:
     neighbours = [
         Happening(
@@ -235,35 +201,6 @@ async def test_a_split_is_as_if_the_evidence_had_never_been(store: Store, site: 
     assert await undo(store, site, ends) and not await undo(store, site, ends)
     back = await shown(store, site)
     assert back["v_persons"] == before["v_persons"] and back["v_orders"] == before["v_orders"]
-
-
-@pytest.mark.parametrize("undone", [False, True])
-async def test_killed_anywhere_a_split_and_its_undoing_are_done_again_to_the_same_end(
-    store: Store, site: str, undone: bool
-) -> None:
-    for calls in range(40):
-        of = f"{site}-{calls}"
-        told = [
-            Happening(of, "login", f"e{n}", NOON_MS + n, anonymous_id=f"a{n}", user_id="u1")
-            for n in (1, 2, 3)
-        ]
-        await process(store, f"log-{of}", records(told))
-        whole = await stored(store, of)
-        ends = key(of, ("user_id", "u1")), key(of, ("anonymous_id", "a2"))
-        if undone:
-            assert await split(store, of, ends, "a test")
-        dying = DyingStore(store, calls)
-        try:
-            done = await (undo(dying, of, ends) if undone else split(dying, of, ends, "a test"))
-        except Unavailable:  # who does it again may find that all was done
-            _ = await (undo(store, of, ends) if undone else split(store, of, ends, "a test"))
-            done = False
-        apart = {**whole, ("anonymous_id", "a2"): [(None, frozenset({("anonymous_id", "a2")}))]}
-        assert await stored(store, of) == (whole if undone else apart), calls
-        if done:
-            break
-    else:
-        raise AssertionError("it never came to its end")
 
 
 async def persons_of_orders(store: Store, site: str) -> list[tuple[str, ...]]:

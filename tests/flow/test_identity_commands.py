@@ -1,9 +1,11 @@
 """`beleg identity`, while everything runs and while nothing does."""
 
 import json
+import urllib.error
 import urllib.request
 from pathlib import Path
 
+from spine.runtime import held
 from tests.flow.houses import BROWSER, BROWSER_KEY, ORIGIN, SERVER_KEY, House, embedded_house
 
 CONSENT = {"purposes": {"analytics": True}}
@@ -29,6 +31,20 @@ def tell(house: House, key: str, number: int, **who: object) -> None:
     )
     with urllib.request.urlopen(asking, timeout=60) as answer:
         assert json.load(answer)["accepted"] == 1
+
+
+def split_by_http(house: House, one: str, other: str) -> int:
+    running = held(house.config.parent / "data", "run") or {}
+    asking = urllib.request.Request(
+        f"http://{running['admin']}/identity/splits",
+        json.dumps({"site": "shop", "one": one, "other": other}).encode(),
+        {"Authorization": f"Bearer {running['ticket']}"},
+    )
+    try:
+        with urllib.request.urlopen(asking, timeout=60) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
 
 
 def test_a_journey_of_two_devices_is_explained_split_and_put_back(tmp_path: Path) -> None:
@@ -62,9 +78,21 @@ def test_a_journey_of_two_devices_is_explained_split_and_put_back(tmp_path: Path
         assert house.ask(persons) == [(2,)]
         assert house.run("identity", "why", *asked, check=False).returncode == 1
         assert house.run("identity", "split", *asked, check=False).returncode == 1
+        for other, status in (("customer-7", 400), ("email=nowhere", 400), ("user_id=x", 404)):
+            assert split_by_http(house, "user_id=customer-7", other) == status
         assert house.running["run"].end() == 0
         undone = house.run("identity", "split", *pair, "--undo")
         assert undone.returncode == 0, undone.stderr
         assert house.run("identity", "why", *asked).returncode == 0
         bad = house.run("identity", "why", "--site", "shop", "nobody=1", "x=2", check=False)
         assert bad.returncode == 2
+        for command in (("show",), ("why", "user_id=customer-8"), ("split", "user_id=customer-8")):
+            what, *other = command
+            slip = ("identity", what, "--site", "shpo", "user_id=customer-7", *other)
+            told = house.run(*slip, check=False)
+            assert told.returncode == 2, told.stdout
+            assert told.stderr == (
+                'beleg: --site: "shpo" is neither in the settings nor in the store\n'
+            )
+        erased = house.run("erase", "--site", "shpo", "--id", "user_id=customer-7", check=False)
+        assert (erased.returncode, erased.stderr) == (2, told.stderr)

@@ -70,9 +70,12 @@ def refuses_events(answer: Response) -> bool:
 
 
 def stands_in_words(answer: Response) -> bool:
-    """That a decision names somebody, a grant its purposes, and what a file of rates has."""
+    """That a decision names somebody, a grant its purposes, what a file of rates has, and how an
+    identifier is written."""
     said = answer.json() if answer.status_code == 400 else {"code": "", "detail": ""}
-    return said["code"] == "bad_rates" or said["detail"].startswith("missing_field: ")
+    return said["code"] in ("bad_rates", "bad_split") or said["detail"].startswith(
+        "missing_field: "
+    )
 
 
 @pytest.mark.parametrize("label", OPERATIONS)

@@ -108,6 +108,13 @@ def test_every_request_that_is_shown_is_taken() -> None:
         assert all(isinstance(event, Event) for event in claims.events)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_every_curl_that_is_shown_says_what_it_posts(page: Path) -> None:
+    """Without a type curl posts a form, which the public listener does not take."""
+    for command in re.findall(r"^curl .*?/v1/.*?^```$", page.read_text("utf-8"), re.M | re.S):
+        assert "-d" not in command or "Content-Type: application/json" in command, command
+
+
 def test_every_answer_that_is_shown_is_one_that_is_given() -> None:
     shown = [*_blocks(HTTP, "json"), *_blocks(ROOT / "README.md", "json")]
     answers = [answer for text in shown if "results" in (answer := json.loads(text))]

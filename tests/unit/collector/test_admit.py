@@ -245,6 +245,16 @@ def test_results_stand_in_the_order_of_the_request() -> None:
     assert [record_of(admission, n).event_id for n in range(2)] == ["1", "6"]
 
 
+def test_whoever_sends_consent_that_cannot_be_read_is_told_whatever_becomes_of_the_event() -> None:
+    results = admitted(purchase(consent="yes"), PAGE_VIEW | {"consent": "yes"}, purchase()).results
+    told = "consent_unreadable: what was said of consent cannot all be read"
+    assert [(result.status, result.code, result.detail) for result in results] == [
+        ("accepted", None, told),
+        ("dropped", "no_consent", told),
+        ("accepted", None, None),
+    ]
+
+
 def test_consent_is_counted_by_rule_and_outcome() -> None:
     outcomes = admitted(purchase(), purchase(consent={}), PAGE_VIEW | {"consent": {}}).outcomes
     assert [(outcome.rule, outcome.kept) for outcome in outcomes] == [

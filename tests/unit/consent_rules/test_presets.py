@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from consent_rules.decide import Dropped, Kept, decide_again
 from consent_rules.rules import PRESETS, load
 from consent_rules.standing import NOTHING, Carried
+from spine.event import ORDER_NAMES
 from tests.unit.consent_rules.canaries import (
     AGENT,
     CLICK,
@@ -115,6 +116,16 @@ def test_an_unreadable_object_may_be_a_refusal_also_where_silence_is_none(
     told = decided(rules, event("page_view", consent), Carried(gcs="G111", gcd="13v3v3v3v5"))
     assert isinstance(told, Kept)
     assert told.stamp.rule == ("measured" if preset == "us" else "consented")
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("name", sorted(ORDER_NAMES))
+def test_whoever_refuses_everything_is_an_order_in_every_report_about_it(
+    preset: str, name: str
+) -> None:
+    order = kept(load(preset), name, dict.fromkeys(PURPOSES, False), GPC)
+    assert (order.stamp.rule, order.stamp.kept) == ("accounting", "stripped")
+    assert order.event.commerce is not None and order.event.commerce.transaction_id
 
 
 def outcome(preset: Any, name: str, decisions: dict[str, bool], carried: Carried) -> set[str]:

@@ -276,6 +276,12 @@ def test_rules_that_are_not_there_are_refused_by_name(name: str) -> None:
     assert f'"{name}"' in str(trouble.value)
 
 
+def test_who_slips_in_a_name_is_told_which_there_are() -> None:
+    with pytest.raises(Misconfigured) as trouble:
+        load("fr_exemt")
+    assert str(trouble.value).endswith(": there are eu, fr_exempt, fr_cookieless, us, or a path")
+
+
 def test_unreadable_rules_are_refused(tmp_path: Path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
     for path in (tmp_path / "binary.toml", tmp_path):
