@@ -97,6 +97,14 @@ class Connection(Direct):
         self.entered -= requests
         self._server.pressure.requests -= requests
 
+    def set_aside(self) -> None:
+        """Take nobody's turn while the body of a request arrives."""
+        self._server.pressure.requests -= 1
+
+    def take_again(self) -> None:
+        """Take one again, now that it is there."""
+        self._server.pressure.requests += 1
+
     def wait_for_head(self, size: int) -> None:
         """Note bytes of a head that is not whole."""
         if not self.head_since:
