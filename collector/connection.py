@@ -28,6 +28,7 @@ class Connection(Direct):
     """A connection within its bounds. Shape: `answered` requests have come on it before."""
 
     __slots__ = (
+        "_aside",
         "_last_request",
         "_server",
         "entered",
@@ -57,6 +58,7 @@ class Connection(Direct):
         self._request_count = answered
         self._last_request = server.last_request()
         self.entered = 0
+        self._aside = 0
         self.head_bytes = 0
         self.head_since = 0.0
         self.peer = ""
@@ -90,20 +92,37 @@ class Connection(Direct):
     def enter(self, requests: int) -> None:
         """Count requests that will be answered by the application, from now on."""
         self.entered += requests
-        self._server.pressure.requests += requests
+        if not self.writing_paused:
+            self._server.pressure.requests += requests
 
     def leave(self, requests: int) -> None:
         """Take off what was answered, or never will be."""
         self.entered -= requests
-        self._server.pressure.requests -= requests
+        if not self.writing_paused:
+            self._server.pressure.requests -= requests
 
     def set_aside(self) -> None:
         """Take nobody's turn while the body of a request arrives."""
-        self._server.pressure.requests -= 1
+        self._aside = 1
+        if not self.writing_paused:
+            self._server.pressure.requests -= 1
 
     def take_again(self) -> None:
         """Take one again, now that it is there."""
-        self._server.pressure.requests += 1
+        self._aside = 0
+        if not self.writing_paused:
+            self._server.pressure.requests += 1
+
+    def pause_writing(self) -> None:
+        """Take nobody's turn while there are answers that nobody reads: what came behind them waits
+        for their reader, and for nothing of ours."""
+        super().pause_writing()
+        self._server.pressure.requests -= self.entered - self._aside
+
+    def resume_writing(self) -> None:
+        """Take them again, as they are read."""
+        super().resume_writing()
+        self._server.pressure.requests += self.entered - self._aside
 
     def wait_for_head(self, size: int) -> None:
         """Note bytes of a head that is not whole."""

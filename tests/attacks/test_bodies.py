@@ -224,12 +224,35 @@ async def test_a_large_body_that_arrives_alone_has_room_whatever_the_bound(tmp_p
         wire.close()
 
 
+REFUSED = b'{"events":[' + b",".join([b'{"name":"' + b"x" * 64 + b'","y":1}'] * 500) + b"]}"
+
+
+async def test_who_does_not_read_the_answers_takes_nobodys_turn(tmp_path: Path) -> None:
+    async with door(tmp_path, max_in_flight_requests=64, header_timeout_s=60) as front:
+        wires = [await connect(front.port) for _ in range(3)]
+        for wire in wires:
+            for _ in range(150):  # 15 MB of answers: more than the buffers of the sockets hold
+                wire.write(request(REFUSED))
+            answered = -1.0
+            while (now := front.counted("requests_total", route="events", status="202")) > answered:
+                answered = now
+                await asyncio.sleep(0.3)
+        assert front.counted("in_flight_requests") == 0
+        assert (await reply_to(front.port, request())).status == 202
+        for _ in range(150):
+            assert (await wires[0].reply()).status in (202, 503)
+        for wire in wires:
+            wire.close()
+        while front.counted("connections"):
+            await asyncio.sleep(0.001)
+        assert front.counted("in_flight_requests") == 0
+
+
 async def test_who_does_not_read_the_answers_is_closed(tmp_path: Path) -> None:
-    events = b'{"events":[' + b",".join([b'{"name":"' + b"x" * 64 + b'","y":1}'] * 500) + b"]}"
     async with door(tmp_path, header_timeout_s=0.5) as front:
         with closing(await connect(front.port)) as wire:
             for _ in range(200):  # some 20 MB of answers: more than the buffers of the sockets hold
-                wire.write(request(events))
+                wire.write(request(REFUSED))
             while not front.counted("connections_closed_total", reason="slow_reader"):
                 assert (await reply_to(front.port, request())).status == 202
             async with asyncio.timeout(5):
