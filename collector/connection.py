@@ -81,6 +81,13 @@ class Connection(Direct):
         super().connection_lost(exc)
 
     @property
+    def rests_since(self) -> float:
+        """Since when nothing was asked, or a head comes; 0 while something is answered."""
+        if self.head_since or not self.idle:
+            return self.head_since
+        return self._next_keepalive_close_time - self._keepalive_timeout
+
+    @property
     def is_between(self) -> bool:
         """Whether all was answered, and the task is about to wait for more."""
         return not self.entered and self.is_about_to_wait

@@ -4,7 +4,8 @@ aiohttp reads requests and writes answers. What it leaves open is closed here, b
 and its connection, in one place that every request passes:
 
 1. A connection beyond the bound is closed at once; one that has sent half a head for too long, or
-   does not take its answers, too.
+   does not take its answers, too. While nearly as many as may be are open, those that rest are
+   closed, the oldest first: nobody has all of them for a request each now and then.
 2. After so many requests the answer says `Connection: close`, so that connections spread again over
    processes that share a port.
 3. A whole request as nearly all are is answered directly (`collector.direct`).
@@ -40,6 +41,8 @@ from collector.unread import unread_ms
 from spine.metrics import Metrics
 
 _SWEEP_TICKS = 50
+_CROWD = 0.75
+_REST_S = 2.0
 _SHED_S = 0.4 * MOMENT_S
 _LEAST_READ_AGAIN = 8
 _OPENED_A_MOMENT = 128
@@ -182,10 +185,15 @@ class Server(web.Server):
 
     def _sweep(self, now: float) -> None:
         before = now - self.bounds.head_timeout_s
+        too_many = len(self.sockets) - int(_CROWD * self.bounds.connections)
         for connection, socket in self.sockets.items():
             if 0 < connection.head_since < before:
                 self.count_closed("slow_head")
                 socket.abort()
+            elif too_many > 0 and 0 < connection.rests_since < now - _REST_S:
+                self.count_closed("crowd")
+                socket.close()
+                too_many -= 1
             elif not socket.get_write_buffer_size():
                 connection.stuck_since = 0.0
                 if isinstance(connection, Doorstep):
