@@ -4,6 +4,7 @@ aiohttp builds an answer as a map of headers, fills it up, checks and serialises
 than admitting an event does. Here the head is made once for all answers that are alike.
 """
 
+import math
 import time
 from email.utils import formatdate
 from functools import lru_cache
@@ -11,10 +12,12 @@ from http import HTTPStatus
 from typing import cast
 
 import msgspec
+import orjson
 from aiohttp import HttpVersion, HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
 
 from collector.admission import Admission, Result
+from spine.codes import CODES
 
 _encoder = msgspec.json.Encoder()
 
@@ -56,6 +59,19 @@ class Answer:
             len(self.body),
             b"" if head_only else self.body,
         )
+
+
+def refusal(code: str, detail: str, headers: Headers = ()) -> Answer:
+    """Make the answer that nothing of a request is taken."""
+    known = CODES[code]
+    said_of_it = orjson.dumps({"code": code, "meaning": known.meaning, "detail": detail})
+    return Answer(known.http_status or 400, said_of_it, JSON + headers)
+
+
+def wait(code: str, wait_s: float) -> Answer:
+    """Make the answer that nothing is taken until then."""
+    wait_s = math.ceil(wait_s)
+    return refusal(code, f"wait {wait_s} s", (("Retry-After", str(wait_s)),))
 
 
 class Response(web.StreamResponse):

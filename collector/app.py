@@ -8,19 +8,21 @@ answered in the same place.
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from typing import cast
 
 from aiohttp import web
 from aiohttp.http import RawRequestMessage
 
 from collector import body
-from collector.answer import Answer, Response
+from collector.answer import Answer, Response, refusal
 from collector.caller import asked_before
+from collector.connection import Connection
 from collector.connections import Server
 from collector.consent import Logs
 from collector.decode import Unreadable
 from collector.gate import Bounds, Gate, Words
 from collector.head import Head, head_of
-from collector.intake import Caller, Intake, Route, Tell, refusal
+from collector.intake import Caller, Intake, Route, Tell
 from collector.pixel import IMAGE, PIXEL
 from collector.runner import Runner, within_descriptors
 from collector.source import Sources
@@ -129,7 +131,7 @@ class Collector:
         caller = self._let_in(request, head, "events")
         if isinstance(caller, Answer):
             return Response(caller)
-        sent = await self._body(request, caller)
+        sent = await self._body(request, head, caller)
         if isinstance(sent, Answer):
             return Response(sent)
         return Response(await _told(partial(self._intake.take, caller, head, sent)))
@@ -151,7 +153,7 @@ class Collector:
         caller = self._let_in(request, head, "consent")
         if isinstance(caller, Answer):
             return Response(caller)
-        sent = await self._body(request, caller)
+        sent = await self._body(request, head, caller)
         if isinstance(sent, Answer):
             return Response(sent)
         return Response(await self._intake.decide(caller, head, sent))
@@ -160,13 +162,17 @@ class Collector:
         whole = request.content.is_eof()
         return self._intake.let_in(head, request.remote or "", route, whole=whole)
 
-    async def _body(self, request: web.Request, caller: Caller) -> bytes | Unreadable | Answer:
-        settings, pressure = self._settings, self._intake.pressure
+    async def _body(
+        self, request: web.Request, head: Head, caller: Caller
+    ) -> bytes | Unreadable | Answer:
+        settings, turn = self._settings, cast("Connection", request.protocol)
         limits = settings.max_body_bytes, settings.body_timeout_s
+        arriving = body.Arriving(self._intake.pressure, turn, head.comes_again)
         try:
-            return await body.read(request, *limits, pressure)
+            sent = await body.read(request, *limits, arriving)
         except Exception as bug:  # noqa: BLE001 - the edge: answer, count, serve the next
             return self._intake.failed(caller, bug)
+        return self._intake.given_up(caller, head) if sent is None else sent
 
 
 def _is_direct(message: RawRequestMessage) -> bool:

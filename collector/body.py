@@ -1,6 +1,7 @@
 """The body of a request, within limits: however it is sent, the answer is bytes or a value."""
 
 import asyncio
+from typing import NamedTuple, Protocol
 
 from aiohttp import web
 from aiohttp.hdrs import CONTENT_ENCODING, CONTENT_TYPE
@@ -19,16 +20,35 @@ def whole(encoding: str | Unreadable, body: bytes, max_bytes: int) -> bytes | Un
     return _unpacked(body, encoding, max_bytes) if isinstance(encoding, str) else encoding
 
 
+class Turn(Protocol):
+    """The turn that a request takes, of the connection that it came on."""
+
+    def set_aside(self) -> None:
+        """Let others have it."""
+
+    def take_again(self) -> None:
+        """Count as under way again."""
+
+
+class Arriving(NamedTuple):
+    """What a body that is still arriving counts towards, and whose it is."""
+
+    pressure: Pressure
+    turn: Turn
+    comes_again: bool
+
+
 async def read(
-    request: web.Request, max_bytes: int, timeout_s: float, pressure: Pressure
-) -> bytes | Unreadable:
-    """Give the body, unpacked, of at most `max_bytes` both as sent and as unpacked.
+    request: web.Request, max_bytes: int, timeout_s: float, arriving: Arriving
+) -> bytes | Unreadable | None:
+    """Give the body, unpacked, of at most `max_bytes` both as sent and as unpacked; nothing when
+    there is no room for it.
 
     Shape: what is arriving counts as pressure; what is given is for the caller to count."""
     encoding = encoding_of(request.headers)  # first: what cannot be read need not come
     if isinstance(encoding, Unreadable):
         return encoding
-    body = await _read(request, max_bytes, timeout_s, pressure)
+    body = await _read(request, max_bytes, timeout_s, arriving)
     return _unpacked(body, encoding, max_bytes) if isinstance(body, bytes) else body
 
 
@@ -56,40 +76,41 @@ def _unpacked(body: bytes, encoding: str, max_bytes: int) -> bytes | Unreadable:
 
 
 async def _read(
-    request: web.BaseRequest, max_bytes: int, timeout_s: float, pressure: Pressure
-) -> bytes | Unreadable:
+    request: web.BaseRequest, max_bytes: int, timeout_s: float, arriving: Arriving
+) -> bytes | Unreadable | None:
     if (request.content_length or 0) > max_bytes:
         return _too_large(max_bytes)
     content = request.content
     try:
         if content.is_eof():  # it has come with its head, as small bodies do
-            body = content.read_nowait()
-        else:
-            async with asyncio.timeout(timeout_s):
-                body = await _arriving(request, max_bytes, pressure)
+            return content.read_nowait()
+        async with asyncio.timeout(timeout_s):
+            return await _arriving(request, max_bytes, arriving)
     except (TimeoutError, ConnectionError):  # the client may have gone: then it is counted only
         return Unreadable("slow_request", "the body did not arrive in time")
     except web.RequestPayloadError:  # said by aiohttp's parser in Python only
         return Unreadable("unreadable_body", "the body is not sent as HTTP sends it")
-    return body
 
 
 def _too_large(max_bytes: int) -> Unreadable:
     return Unreadable("body_too_large", f"a body may have {max_bytes} bytes")
 
 
-async def _arriving(request: web.BaseRequest, max_bytes: int, pressure: Pressure) -> bytes:
-    """Give a body that has not come yet, or somewhat more than may come."""
+async def _arriving(request: web.BaseRequest, max_bytes: int, arriving: Arriving) -> bytes | None:
+    """Give a body that has not come yet, or somewhat more than may come; nothing when there is no
+    room for it."""
     if request.headers.get("Expect", "").lower() == "100-continue":  # it waits to be let in
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0  # the answer is still to come
+    pressure, turn, comes_again = arriving
     body = bytearray()
-    pressure.requests -= 1  # until it is there, it is bytes, and takes no turn
+    turn.set_aside()  # until it is there, it is bytes, and takes none
     try:
         while len(body) <= max_bytes and (chunk := await request.content.readany()):
             body += chunk
-            pressure.bytes += len(chunk)
+            if not pressure.arrive(len(chunk), len(body), comes_again=comes_again):
+                return None
     finally:
-        pressure.requests += 1
-        pressure.bytes -= len(body)
+        turn.take_again()
+        pressure.arrived(len(body))
     return bytes(body)

@@ -26,6 +26,7 @@ class Connection(Direct):
     """A connection within its bounds. Shape: `answered` requests have come on it before."""
 
     __slots__ = (
+        "_aside",
         "_gate",
         "_last_request",
         "entered",
@@ -55,6 +56,7 @@ class Connection(Direct):
         self._request_count = answered
         self._last_request = gate.last_request()
         self.entered = 0
+        self._aside = 0
         self.head_bytes = 0
         self.head_since = 0.0
         self.peer = ""
@@ -80,6 +82,13 @@ class Connection(Direct):
         """Do nothing: aiohttp sees to it."""
 
     @property
+    def rests_since(self) -> float:
+        """Since when nothing was asked, or a head comes; 0 while something is answered."""
+        if self.head_since or not self.idle:
+            return self.head_since
+        return self._next_keepalive_close_time - self._keepalive_timeout
+
+    @property
     def is_between(self) -> bool:
         """Whether all was answered, and the task is about to wait for more."""
         return not self.entered and self.is_about_to_wait
@@ -91,12 +100,37 @@ class Connection(Direct):
     def enter(self, requests: int) -> None:
         """Count requests that will be answered by the application, from now on."""
         self.entered += requests
-        self._gate.pressure.requests += requests
+        if not self.writing_paused:
+            self._gate.pressure.requests += requests
 
     def leave(self, requests: int) -> None:
         """Take off what was answered, or never will be."""
         self.entered -= requests
-        self._gate.pressure.requests -= requests
+        if not self.writing_paused:
+            self._gate.pressure.requests -= requests
+
+    def set_aside(self) -> None:
+        """Take nobody's turn while the body of a request arrives."""
+        self._aside = 1
+        if not self.writing_paused:
+            self._gate.pressure.requests -= 1
+
+    def take_again(self) -> None:
+        """Take one again, now that it is there."""
+        self._aside = 0
+        if not self.writing_paused:
+            self._gate.pressure.requests += 1
+
+    def pause_writing(self) -> None:
+        """Take nobody's turn while there are answers that nobody reads: what came behind them waits
+        for their reader, and for nothing of ours."""
+        super().pause_writing()
+        self._gate.pressure.requests -= self.entered - self._aside
+
+    def resume_writing(self) -> None:
+        """Take them again, as they are read."""
+        super().resume_writing()
+        self._gate.pressure.requests += self.entered - self._aside
 
     def wait_for_head(self, size: int) -> None:
         """Note bytes of a head that is not whole."""

@@ -58,6 +58,11 @@ class Doorstep(asyncio.Protocol):
         if known is None or not self._turns_away(known[0]):
             self._enter(data)
 
+    @property
+    def rests_since(self) -> float:
+        """Since when nothing has come."""
+        return self.head_since or self.idle_since
+
     def leave_if_idle(self, before: float) -> None:
         """Close the connection when nothing came since then."""
         if 0 < self.idle_since < before:

@@ -42,8 +42,12 @@ class Early:
         """Say why a request is turned away, or nothing when it is let in."""
         why = self._pressure.why_not(comes_again=head.comes_again)
         if why is not None:
-            self._shed[why, head.comes_again].inc()
+            self.count(why, head)
         return why
+
+    def count(self, why: Why, head: Head) -> None:
+        """Count a request that is turned away."""
+        self._shed[why, head.comes_again].inc()
 
     def turned_away(self, head: Head, late: bool, last: bool) -> bytes | None:
         """Give the whole answer to a request that is turned away, for the cheap cases: events that

@@ -4,7 +4,8 @@ aiohttp reads requests and writes answers. What it leaves open is closed here, b
 and its connection, in one place that every request passes:
 
 1. A connection beyond the bound is closed at once; one that has sent half a head for too long, or
-   does not take its answers, too.
+   does not take its answers, too. While nearly as many as may be are open, those that rest are
+   closed, the oldest first: nobody has all of them for a request each now and then.
 2. After so many requests the answer says `Connection: close`, so that connections spread again over
    processes that share a port.
 3. While requests are turned away, those are answered before aiohttp makes a task, a request and an
@@ -35,6 +36,8 @@ from collector.unread import unread_ms
 from spine.metrics import Metrics
 
 _SWEEP_TICKS = 50
+_CROWD = 0.75
+_REST_S = 2.0
 _SHED_S = 0.4 * MOMENT_S
 _LEAST_READ_AGAIN = 8
 _OPENED_A_MOMENT = 128
@@ -76,6 +79,10 @@ class Held(Protocol):
 
     head_since: float
     stuck_since: float
+
+    @property
+    def rests_since(self) -> float:
+        """Since when nothing was asked; 0 while something is answered."""
 
     def leave_if_idle(self, before: float) -> None:
         """Close the connection when nothing came since then."""
@@ -173,10 +180,15 @@ class Gate:
 
     def _sweep(self, now: float) -> None:
         before = now - self.bounds.head_timeout_s
+        too_many = len(self.sockets) - int(_CROWD * self.bounds.connections)
         for connection, socket in self.sockets.items():
             if 0 < connection.head_since < before:
                 self.count_closed("slow_head")
                 socket.abort()
+            elif too_many > 0 and 0 < connection.rests_since < now - _REST_S:
+                self.count_closed("crowd")
+                socket.close()
+                too_many -= 1
             elif not socket.get_write_buffer_size():
                 connection.stuck_since = 0.0
                 connection.leave_if_idle(now - self.bounds.idle_timeout_s)

@@ -9,7 +9,6 @@ How a request came in and how its answer goes out is not known here. Invariants:
    our insides.
 """
 
-import math
 import time
 import traceback
 from collections.abc import Callable
@@ -19,12 +18,11 @@ from ipaddress import ip_network
 from typing import Literal
 
 import msgspec
-import orjson
 import structlog
 
 from collector.admission import Admission
 from collector.admit import admit, needs_consent
-from collector.answer import JSON, Answer, Headers, said
+from collector.answer import JSON, Answer, Headers, refusal, said, wait
 from collector.caller import cors, receipt_of, source_of
 from collector.consent import Decisions, Logs, decode_decision
 from collector.counting import count
@@ -39,7 +37,7 @@ from collector.quota import Strangers
 from collector.source import Source, Sources
 from collector.tally import Tallies
 from collector.times import day_of
-from spine.codes import CODES, Refused
+from spine.codes import Refused
 from spine.errors import Unavailable
 from spine.failpoint import reach
 from spine.metrics import Metrics
@@ -175,6 +173,13 @@ class Intake:
             answer = self._troubled(trouble)
         return self._final(caller, answer)
 
+    def given_up(self, caller: Caller, head: Head) -> Answer:
+        """Answer a request of which part of the body came, and for the rest there is no room."""
+        self.early.count("bytes", head)
+        answer = _overloaded()
+        answer.closes = True
+        return self._final(caller, answer)
+
     def failed(self, caller: Caller, bug: Exception) -> Answer:
         """Answer a request whose body could not be read, by our fault."""
         return self._final(caller, self._troubled(bug))
@@ -263,7 +268,7 @@ class Intake:
     def _unknown(self, head: Head, peer: str) -> Answer:
         wait_s = self._strangers.wait_s(receipt_of(head, peer, self._trusted, self._now_ms()).ip)
         if wait_s:
-            return _wait("too_many_unknown_keys", wait_s)
+            return wait("too_many_unknown_keys", wait_s)
         return refusal(
             "unknown_key",
             "no known key: Authorization: Bearer KEY, or ?key= for browser keys",
@@ -272,10 +277,10 @@ class Intake:
 
     def _not_now(self, head: Head, source: Source) -> Answer | None:
         if self.early.why_not(head) is not None:
-            return refusal("overloaded", "send it again", (("Retry-After", retry_after()),))
+            return _overloaded()
         if source.quota and (wait_s := source.quota.wait_s(time.monotonic())):
             self._metrics.over_quota.labels(source.site).inc()
-            return _wait("quota_exceeded", wait_s)
+            return wait("quota_exceeded", wait_s)
         return None
 
     def _final(self, caller: Caller, answer: Answer) -> Answer:
@@ -288,13 +293,5 @@ class Intake:
         return answer
 
 
-def refusal(code: str, detail: str, headers: Headers = ()) -> Answer:
-    """Make the answer that nothing of a request is taken."""
-    known = CODES[code]
-    said_of_it = orjson.dumps({"code": code, "meaning": known.meaning, "detail": detail})
-    return Answer(known.http_status or 400, said_of_it, JSON + headers)
-
-
-def _wait(code: str, wait_s: float) -> Answer:
-    wait_s = math.ceil(wait_s)
-    return refusal(code, f"wait {wait_s} s", (("Retry-After", str(wait_s)),))
+def _overloaded() -> Answer:
+    return refusal("overloaded", "send it again", (("Retry-After", retry_after()),))

@@ -5,6 +5,8 @@ Invariants:
 1. Clients that come again are turned away at three quarters of a bound, those that never do at the
    whole: a beacon that is refused is lost.
 2. A body that is still arriving counts with its bytes, not as a request: slow senders take no turn.
+   All of them have half of the bound of bytes together, and one that would take more is given up:
+   they shut out nobody whose request comes whole, and cannot grow beyond the bound once let in.
 3. The bound of requests follows what they wait for. While the event loop wants the CPU all the
    time there is a queue, so no more is let in than is done within `wait_s` and the shortest time
    that the log took of late. A log that is slow makes no queue: the loop sleeps meanwhile.
@@ -19,6 +21,7 @@ Why = Literal["bytes", "requests", "wait"]
 
 MOMENT_S = 0.02
 _RETRYING_SHARE = 0.75
+_ARRIVING_SHARE = 0.5
 _GROW = 16
 _LEAST_ROOM = 86  # three quarters of it are 64, as many as a busy sender may have open
 _BUSY = 0.9
@@ -71,6 +74,7 @@ class Pressure:
         self._clock = clock
         self.bytes = 0
         self.requests = 0
+        self._arriving_bytes = 0
         self.room = bounds.in_flight_requests
         self._tight_bytes = int(_RETRYING_SHARE * bounds.in_flight_bytes)
         self._tight_requests = int(_RETRYING_SHARE * self.room)
@@ -93,6 +97,24 @@ class Pressure:
     def tight(self) -> bool:
         """Whether some kind of request may be turned away now."""
         return self.requests > self._tight_requests or self.bytes > self._tight_bytes
+
+    def arrive(self, more_bytes: int, came_bytes: int, *, comes_again: bool) -> bool:
+        """Count some of a body of which so much has come; say whether there is room for it.
+
+        Shape: the only one that is arriving has room."""
+        self.bytes += more_bytes
+        self._arriving_bytes += more_bytes
+        share = _ARRIVING_SHARE * (_RETRYING_SHARE if comes_again else 1.0)
+        arriving = self._arriving_bytes
+        if arriving <= share * self._bounds.in_flight_bytes or arriving == came_bytes:
+            return True
+        self._note()
+        return False
+
+    def arrived(self, came_bytes: int) -> None:
+        """Take off a body that has come, or never will; what is whole is for others to count."""
+        self.bytes -= came_bytes
+        self._arriving_bytes -= came_bytes
 
     def appended(self, took_s: float) -> None:
         """Take in that the log took what a request brought, and how long it took."""

@@ -13,7 +13,7 @@ import re
 import signal
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,7 +22,8 @@ import orjson
 from aiohttp import web
 
 from reports.engine import Answer, Engine, Limits, Question
-from reports.question import packed, password, read_question
+from reports.giving import Giving
+from reports.question import packed, packing, password, read_question
 from reports.statement import Failure
 from spine.access import fits, is_loopback
 from spine.errors import Misconfigured
@@ -71,6 +72,7 @@ class Endpoint:
         self._local_only = local_only
         self._tokens = tokens
         self._asking = 0
+        self._giving = Giving(limits.max_result_bytes, limits.unread_s)
         self._turns = asyncio.Semaphore(limits.handles)
         self._threads = ThreadPoolExecutor(limits.handles, thread_name_prefix="reader")
         self._listener: Listener | None = None
@@ -92,7 +94,7 @@ class Endpoint:
         await asyncio.to_thread(self._threads.shutdown)
         self._engine.close()
 
-    async def _answer(self, request: web.Request) -> web.Response:
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
         query_id = request.query.get("query_id") or str(uuid.uuid4())
         objection = self._object(request)
         if objection is not None:
@@ -104,12 +106,14 @@ class Endpoint:
                 return self._failed(question, query_id)
             if not question.statement and request.method == "GET":
                 return await _ok(request)
-            answer = await self._ask(question)
+            encoding = packing(request)
+            answer = await self._ask(question, encoding)
         finally:
             self._asking -= 1
         if isinstance(answer, Failure):
             return self._failed(answer, query_id)
-        return self._answered(answer, request, query_id)
+        headers = self._answer_headers(answer, encoding, query_id)
+        return await self._giving.give(answer.body, headers, request)
 
     def _object(self, request: web.Request) -> Failure | None:
         """Say why a request is not even read."""
@@ -137,14 +141,17 @@ class Endpoint:
         except TimeoutError:
             return Failure(209, "The statement did not arrive in time. (SOCKET_TIMEOUT)")
 
-    async def _ask(self, question: Question) -> Answer | Failure:
+    async def _ask(self, question: Question, encoding: str | None) -> Answer | Failure:
         try:
             async with asyncio.timeout(self._limits.wait_s):
                 await self._turns.acquire()
         except TimeoutError:
             return _too_many()
+        if self._giving.is_full:
+            self._turns.release()
+            return _too_many()
         loop = asyncio.get_running_loop()
-        asked = loop.run_in_executor(self._threads, self._engine.answer, question)
+        asked = loop.run_in_executor(self._threads, self._answer_packed, question, encoding)
         # The turn ends when the engine does: one step of it, a regular expression over a long text,
         # cannot be interrupted and may take longer than anybody waits.
         asked.add_done_callback(lambda _: self._turns.release())
@@ -155,8 +162,15 @@ class Endpoint:
             return Failure(159, "The engine cannot be interrupted. (TIMEOUT_EXCEEDED)")
         return asked.result()
 
-    def _answered(self, answer: Answer, request: web.Request, query_id: str) -> web.Response:
-        body, encoding = packed(answer.body, request)
+    def _answer_packed(self, question: Question, encoding: str | None) -> Answer | Failure:
+        answer = self._engine.answer(question)
+        if isinstance(answer, Failure):
+            return answer
+        return answer._replace(body=packed(answer.body, encoding))
+
+    def _answer_headers(
+        self, answer: Answer, encoding: str | None, query_id: str
+    ) -> Mapping[str, str]:
         headers = self._headers(query_id) | {"X-ClickHouse-Summary": _summary(answer)}
         kind = "text/plain; charset=UTF-8"
         if answer.format is not None:
@@ -165,7 +179,7 @@ class Endpoint:
             kind = next(types, "application/octet-stream")
         if encoding is not None:
             headers["Content-Encoding"] = encoding
-        return web.Response(body=body, headers=headers | {"Content-Type": kind})
+        return headers | {"Content-Type": kind}
 
     def _failed(self, failure: Failure, query_id: str) -> web.Response:
         version = f"(version {self._engine.version} (official build))"

@@ -25,6 +25,8 @@ class Limits(NamedTuple):
 
     Units: `handles` questions at once, each with `max_threads` threads; `waiting` more wait, for
     `wait_s` at most. `grace_s` after its time a question that goes on is answered without its end.
+    While answers that nobody has taken yet are `max_result_bytes` together, nothing more is asked;
+    who takes nothing of one for `unread_s` is closed.
     A client may ask for less, never for more."""
 
     handles: int = 4
@@ -40,6 +42,7 @@ class Limits(NamedTuple):
     max_block_rows: int = 65_409  # between two blocks the engine looks at the clock
     max_query_bytes: int = 256 * 1024
     max_body_bytes: int = 1024**2
+    unread_s: float = 30.0
 
 
 class Question(NamedTuple):

@@ -97,17 +97,21 @@ async def read_question(request: web.Request, max_body_bytes: int) -> Question |
     )
 
 
-def packed(body: bytes, request: web.Request) -> tuple[bytes, str | None]:
-    """Answer with the body as the client wants it, and the name of its encoding if it has one.
+def packing(request: web.Request) -> str | None:
+    """Give the encoding in which the client wants its answer, or nothing for none.
 
     As with ClickHouse, `Accept-Encoding` counts only with `enable_http_compression`."""
     if request.query.get("enable_http_compression", "0") in ("", "0"):
-        return body, None
+        return None
     accepted = {
         part.split(";")[0].strip() for part in request.headers.get("Accept-Encoding", "").split(",")
     }
-    encoding = next((name for name in _PACKERS if name in accepted), None)
-    return (_PACKERS[encoding](body), encoding) if encoding else (body, None)
+    return next((name for name in _PACKERS if name in accepted), None)
+
+
+def packed(body: bytes, encoding: str | None) -> bytes:
+    """Give a body in such an encoding. It takes seconds for a large one: do it in a thread."""
+    return _PACKERS[encoding](body) if encoding else body
 
 
 def _unpacked(body: bytes, encoding: str, max_bytes: int) -> bytes | Failure:

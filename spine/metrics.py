@@ -60,7 +60,7 @@ class Metrics:
         self.connections = self._gauge("connections", "Open connections of the public listener.")
         self.connections_closed = self._counter(
             "connections_closed",
-            "Connections closed unasked: too_many, too_busy, slow_head, slow_reader.",
+            "Connections closed unasked: too_many, too_busy, crowd, slow_head, slow_reader.",
             ["reason"],
         )
         self.clock_skew_seconds = self._histogram(

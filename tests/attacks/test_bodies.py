@@ -185,12 +185,74 @@ async def test_who_dribbles_a_body_takes_nobodys_turn(tmp_path: Path) -> None:
             wire.close()
 
 
+async def test_bodies_that_arrive_stay_within_the_bound_of_bytes_once_let_in_too(
+    tmp_path: Path,
+) -> None:
+    """Each is let in with its first byte, when there is room, and then sends nearly all."""
+    most = 4_000_000
+    async with door(tmp_path, max_in_flight_bytes=most) as front:
+        wires = [await connect(front.port) for _ in range(40)]
+        for number, wire in enumerate(wires, 1):
+            await wire.send(head(b"Content-Length: 1000000") + b"{")
+            while front.counted("in_flight_bytes") < number:
+                await asyncio.sleep(0.001)
+        for wire in wires:
+            await wire.send(b" " * 900_000)
+            await asyncio.sleep(0.02)
+            assert front.counted("in_flight_bytes") <= most / 2
+        given_up = [await wire.reply() for wire in wires[1:]]
+        assert {(answer.status, answer.code) for answer in given_up} == {(503, "overloaded")}
+        assert {answer.headers["connection"] for answer in given_up} == {"close"}
+        assert {answer.headers["retry-after"] for answer in given_up} <= {"1", "2", "3"}
+        assert front.counted("shed_total", reason="bytes", kind="retrying") == 39
+        assert (await reply_to(front.port, request())).status == 202  # who comes whole
+        await wires[0].send(b" " * 99_999)
+        assert (await wires[0].reply()).code == "unreadable_body"  # it had room
+        for wire in wires:
+            wire.close()
+        while front.counted("in_flight_bytes"):
+            await asyncio.sleep(0.001)
+        assert front.counted("in_flight_requests") == 0
+
+
+async def test_a_large_body_that_arrives_alone_has_room_whatever_the_bound(tmp_path: Path) -> None:
+    async with door(tmp_path, max_in_flight_bytes=65_536) as front:
+        large = BODY + b" " * 900_000
+        wire = await connect(front.port)
+        await wire.send_in_two(request(large), 100_000)
+        assert (await wire.reply()).status == 202
+        wire.close()
+
+
+REFUSED = b'{"events":[' + b",".join([b'{"name":"' + b"x" * 64 + b'","y":1}'] * 500) + b"]}"
+
+
+async def test_who_does_not_read_the_answers_takes_nobodys_turn(tmp_path: Path) -> None:
+    async with door(tmp_path, max_in_flight_requests=64, header_timeout_s=60) as front:
+        wires = [await connect(front.port) for _ in range(3)]
+        for wire in wires:
+            for _ in range(150):  # 15 MB of answers: more than the buffers of the sockets hold
+                wire.write(request(REFUSED))
+            answered = -1.0
+            while (now := front.counted("requests_total", route="events", status="202")) > answered:
+                answered = now
+                await asyncio.sleep(0.3)
+        assert front.counted("in_flight_requests") == 0
+        assert (await reply_to(front.port, request())).status == 202
+        for _ in range(150):
+            assert (await wires[0].reply()).status in (202, 503)
+        for wire in wires:
+            wire.close()
+        while front.counted("connections"):
+            await asyncio.sleep(0.001)
+        assert front.counted("in_flight_requests") == 0
+
+
 async def test_who_does_not_read_the_answers_is_closed(tmp_path: Path) -> None:
-    events = b'{"events":[' + b",".join([b'{"name":"' + b"x" * 64 + b'","y":1}'] * 500) + b"]}"
     async with door(tmp_path, header_timeout_s=0.5) as front:
         with closing(await connect(front.port)) as wire:
             for _ in range(200):  # some 20 MB of answers: more than the buffers of the sockets hold
-                wire.write(request(events))
+                wire.write(request(REFUSED))
             while not front.counted("connections_closed_total", reason="slow_reader"):
                 assert (await reply_to(front.port, request())).status == 202
             async with asyncio.timeout(5):

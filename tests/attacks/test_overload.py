@@ -174,6 +174,25 @@ async def test_one_connection_more_than_there_may_be_is_closed_and_the_others_go
             wire.close()
 
 
+async def test_a_crowd_that_rests_makes_room_the_oldest_first(tmp_path: Path) -> None:
+    """Each has asked once, without a key, and could rest for longer than anybody waits."""
+    async with door(tmp_path, max_connections=20) as front:
+        crowd = [await connect(front.port) for _ in range(20)]
+        for wire in crowd:
+            await wire.send(head(start=b"GET /nothing HTTP/1.1"))
+            assert (await wire.reply()).status == 404
+        assert not await (await connect(front.port)).stays()
+        async with asyncio.timeout(20):
+            while not await (await connect(front.port)).stays():
+                await asyncio.sleep(0.1)
+        for wire in crowd[:5]:
+            assert await wire.ended() == b""
+        assert front.counted("connections_closed_total", reason="crowd") == 5
+        assert await crowd[-1].stays()
+        for wire in crowd:
+            wire.close()
+
+
 async def test_after_so_many_requests_a_connection_is_closed_and_says_so(tmp_path: Path) -> None:
     async with door(tmp_path, max_requests_per_connection=8) as front:
         wire = await connect(front.port)

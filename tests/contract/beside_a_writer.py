@@ -17,14 +17,45 @@ from reports.engine import Limits
 SLOW = "SELECT sum(number) FROM numbers(1000000000000)"
 # Quadratic in a text that is made for it, in one call of one function: no clock is looked at.
 STUCK = "SELECT replaceRegexpAll(repeat('a', 130000), '(a|aa|aaa)*b|a', 'x')"
+LARGE = "SELECT repeat('x', 1000) FROM numbers(35000)"
+RANDOM = "SELECT randomPrintableASCII(1000) FROM numbers(30030)"
+PACKED = {"enable_http_compression": "1"}
 ABUSE = "SELECT count() FROM numbers(1000000000000) WHERE NOT ignore(sipHash64(toString(number)))"
+
+
+async def unread_answer(address: str) -> asyncio.StreamWriter:
+    """Ask for more than the buffers of sockets hold, and read nothing but that it comes."""
+    host, port = address.split(":")
+    reader, writer = await asyncio.open_connection(host, int(port), limit=1_024)
+    head = f"POST / HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(LARGE)}\r\n\r\n"
+    writer.write(head.encode() + LARGE.encode())
+    assert b" 200 " in await reader.readline()
+    return writer
+
+
+async def packed_answer(http: aiohttp.ClientSession, url: str) -> float:
+    """Ask for what takes long to pack; give the seconds it took."""
+    began = time.monotonic()
+    wanted = {"Accept-Encoding": "deflate"}
+    async with http.post(url, data=RANDOM, params=PACKED, headers=wanted) as response:
+        assert response.headers["Content-Encoding"] == "deflate"
+        assert len(await response.read()) > 30_000_000
+    return time.monotonic() - began
 
 
 async def main(path: Path) -> None:
     writer = clickhouse_connect.get_client(dsn=f"chdb:///{path}")
     writer.command("CREATE DATABASE beleg")
     writer.command("CREATE TABLE beleg.t (a UInt64) ENGINE = MergeTree ORDER BY a")
-    limits = Limits(handles=1, waiting=1, wait_s=0.3, max_execution_time_s=2, grace_s=0.2)
+    limits = Limits(
+        handles=1,
+        waiting=1,
+        wait_s=0.3,
+        max_execution_time_s=2,
+        grace_s=0.2,
+        max_result_bytes=40_000_000,
+        unread_s=2,
+    )
     endpoint = await serve(path, "127.0.0.1:0", limits)
     url = f"http://{endpoint.address}/"
 
@@ -62,6 +93,28 @@ async def main(path: Path) -> None:
         while (again := await ask("SELECT 1")) != (200, "1\n"):
             assert again[0] == 503
             assert time.monotonic() - began < 90
+
+        # Answers that nobody takes are held up to a bound, and not for ever.
+        unread = [await unread_answer(endpoint.address) for _ in range(2)]
+        assert (await ask("SELECT 1"))[0] == 503
+        began = time.monotonic()
+        while (again := await ask("SELECT 1")) != (200, "1\n"):
+            assert again[0] == 503
+            assert time.monotonic() - began < 60
+        for one in unread:
+            one.transport.abort()
+
+        # While a large answer is packed, everything else of the process goes on.
+        patient = await serve(path, "127.0.0.1:0", Limits())
+        packing = asyncio.create_task(packed_answer(http, f"http://{patient.address}/"))
+        late = 0.0
+        while not packing.done():
+            began = time.monotonic()
+            await asyncio.sleep(0.05)
+            late = max(late, time.monotonic() - began - 0.05)
+        took = await packing
+        assert late < took / 2, (late, took)
+        await patient.close()
 
         # What lands goes before what is asked.
         abusing = [asyncio.create_task(ask(ABUSE)) for _ in range(3)]
