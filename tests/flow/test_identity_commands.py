@@ -87,8 +87,7 @@ def test_a_journey_of_two_devices_is_explained_split_and_put_back(tmp_path: Path
         bad = house.run("identity", "why", "--site", "shop", "nobody=1", "x=2", check=False)
         assert bad.returncode == 2
         for command in (("show",), ("why", "user_id=customer-8"), ("split", "user_id=customer-8")):
-            what, *other = command
-            slip = ("identity", what, "--site", "shpo", "user_id=customer-7", *other)
+            slip = ("identity", command[0], "--site", "shpo", "user_id=customer-7", *command[1:])
             told = house.run(*slip, check=False)
             assert told.returncode == 2, told.stdout
             assert told.stderr == (
