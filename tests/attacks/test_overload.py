@@ -132,8 +132,11 @@ async def test_while_everybody_waits_too_long_fewer_are_let_in_and_all_again_aft
         assert front.counted("shed_total", reason="wait", kind="retrying") > 0
         accepted = len(await front.events())
         assert accepted == min(1000, front.counted("requests_total", route="events", status="202"))
-        for _ in range(20):
-            assert (await reply_to(front.port, request())).status == 202
+        in_a_row = 0
+        async with asyncio.timeout(20):  # what lies unread for a millisecond is still late at first
+            while in_a_row < 20:
+                taken = (await reply_to(front.port, request())).status == 202
+                in_a_row = in_a_row + 1 if taken else 0
 
 
 async def test_readiness_tells_an_overload_that_lasts(tmp_path: Path) -> None:
