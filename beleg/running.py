@@ -12,7 +12,7 @@ from spine.runtime import held
 from spine.settings import Settings
 
 # An erasure, a split or a file of rates takes as long as it takes.
-_PATIENCE = aiohttp.ClientTimeout(total=None, sock_connect=10)
+_PATIENCE = aiohttp.ClientTimeout(total=None, sock_connect=30)
 
 
 class Answer(NamedTuple):

@@ -11,11 +11,11 @@ from beleg.running import Answer, Running
 
 
 class Slow(BaseHTTPRequestHandler):
-    """Takes half a second, which is more than eight minutes by the clock of `Hurried`."""
+    """Takes two seconds, which is more than five minutes by the clock of `Hurried`."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
-        time.sleep(0.5)
+        time.sleep(2)
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.end_headers()
@@ -26,10 +26,10 @@ class Slow(BaseHTTPRequestHandler):
 
 
 class Hurried(asyncio.SelectorEventLoop):
-    """A loop on which a thousand seconds pass in one."""
+    """A loop on which three minutes pass in a second."""
 
     def time(self) -> float:
-        return super().time() * 1000
+        return super().time() * 180
 
 
 class Nothing(msgspec.Struct):
