@@ -167,6 +167,11 @@ def _check_hosts(name: str, site: SiteSettings) -> None:
 
 def _check_conversions(name: str, site: SiteSettings) -> None:
     """A conversion is of one kind, and the kinds `order` and `lead` are taken."""
+    for one in site.lead_names:
+        if one in ORDER_NAMES:
+            raise Misconfigured(
+                f"sites.{name}.lead_names", f'"{one}" is about an order, which is no lead besides'
+            )
     taken = {"", "order", "lead", *ORDER_NAMES}
     for one in site.conversion_names:
         if one in taken or one in site.lead_names:

@@ -78,8 +78,8 @@ def test_a_journey_of_two_devices_is_explained_split_and_put_back(tmp_path: Path
         assert house.ask(persons) == [(2,)]
         assert house.run("identity", "why", *asked, check=False).returncode == 1
         assert house.run("identity", "split", *asked, check=False).returncode == 1
-        for other, status in (("customer-7", 400), ("email=nowhere", 400), ("user_id=x", 404)):
-            assert split_by_http(house, "user_id=customer-7", other) == status
+        for two, status in (("customer-7", 400), ("email=nowhere", 400), ("user_id=x", 404)):
+            assert split_by_http(house, "user_id=customer-7", two) == status
         assert house.running["run"].end() == 0
         undone = house.run("identity", "split", *pair, "--undo")
         assert undone.returncode == 0, undone.stderr

@@ -114,6 +114,7 @@ def test_an_unknown_key_or_a_wrong_type_is_refused_by_its_path(
         (SITE + 'currency = "eur"', "sites.shop.currency"),
         (SITE + 'currency = "EURO"', "sites.shop.currency"),
         (SITE + 'timezone = "Berlin"', "sites.shop.timezone"),
+        (SITE + 'lead_names = ["purchase"]', "sites.shop.lead_names"),
         (SITE + 'conversion_names = ["refund"]', "sites.shop.conversion_names"),
         (SITE + 'conversion_names = ["lead"]', "sites.shop.conversion_names"),
         (SITE + 'conversion_names = ["generate_lead"]', "sites.shop.conversion_names"),
