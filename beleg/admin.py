@@ -1,7 +1,8 @@
 """The listener for operations: health, metrics, the ledger, and where an event is.
 
 Where a token is set, only health and readiness are answered without it, and tell no reasons. To
-erase somebody needs the token always: a page in a browser of this machine must not be able to.
+erase somebody needs the token always: a page in a browser of this machine must not be able to. Nor
+may it read without one, through a name that resolves to this machine.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,7 +18,7 @@ from beleg.openapi import description
 from beleg.rates import NotTaken, Rates, take_rates
 from processors.balance import Balance, balance
 from processors.trace import rejected, trace
-from spine.access import bearer, fits
+from spine.access import bearer, fits, is_of_a_page, is_this_machine
 from spine.codes import CODES
 from spine.errors import Unavailable
 from spine.log import Log
@@ -70,7 +71,7 @@ class Admin:
         return app
 
     def _knows(self, request: web.Request) -> bool:
-        if request.method == "GET" and not self._token:
+        if request.method == "GET" and not self._token and _is_at_this_machine(request):
             return True
         given = bearer(request.headers.get("Authorization", ""))
         return any(fits(given, one) for one in (self._token, self._ticket) if one)
@@ -203,6 +204,10 @@ def _guard(knows: Callable[[web.Request], bool]) -> Middleware:
             return _refusal("not_found", "/openapi.json tells all paths")
 
     return guard
+
+
+def _is_at_this_machine(request: web.Request) -> bool:
+    return is_this_machine(request.host) and not is_of_a_page(request.headers)
 
 
 def _refusal(name: str, detail: str) -> web.Response:

@@ -24,6 +24,9 @@ _encoder = msgspec.json.Encoder()
 Headers = tuple[tuple[str, str], ...]
 """Headers of an answer, in order; hashable, so that alike heads are made once."""
 
+SERVER = "beleg"
+"""What answers call us: what we are made of is nobody's business."""
+
 JSON: Headers = (("Content-Type", "application/json"),)
 """What every answer with a body says."""
 
@@ -113,7 +116,7 @@ class Response(web.StreamResponse):
 
 @lru_cache(maxsize=1024)
 def _head(status: int, headers: Headers, connection: str, now_s: int) -> bytes:
-    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", "Server: beleg"]
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", f"Server: {SERVER}"]
     lines += [f"{name}: {value}" for name, value in headers]
     if connection:
         lines.append(f"Connection: {connection}")

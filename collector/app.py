@@ -12,9 +12,10 @@ from typing import cast
 
 from aiohttp import web
 from aiohttp.http import RawRequestMessage
+from aiohttp.typedefs import Handler
 
 from collector import body
-from collector.answer import Answer, Response, refusal
+from collector.answer import SERVER, Answer, Response, refusal
 from collector.caller import asked_before
 from collector.connection import Connection
 from collector.connections import Server
@@ -31,7 +32,7 @@ from spine.errors import Unavailable
 from spine.metrics import Metrics
 from spine.settings import CollectorSettings
 
-_EVENTS = "/v1/events"
+_EVENTS, _CONSENT, _PIXEL = "/v1/events", "/v1/consent", "/v1/pixel.gif"
 
 
 class Collector:
@@ -82,17 +83,28 @@ class Collector:
 
     def application(self) -> web.Application:
         """Give the application with all routes of the public listener."""
-        app = web.Application(client_max_size=self._settings.max_body_bytes)
-        app.router.add_post(_EVENTS, self.post_events, expect_handler=_when_it_is_read)
-        app.router.add_post("/v1/consent", self.post_consent, expect_handler=_when_it_is_read)
-        for path in (_EVENTS, "/v1/consent"):
-            app.router.add_options(path, self.preflight)
-            app.router.add_route("*", path, self.wrong_method)
-        # Not HEAD: who asks for the head only wants to look, and would count.
-        app.router.add_route("GET", "/v1/pixel.gif", self.get_pixel)
-        app.router.add_route("*", "/v1/pixel.gif", self.wrong_method)
-        app.router.add_route("*", "/{path:(?s:.*)}", self.nothing_here)
+        app = web.Application(
+            client_max_size=self._settings.max_body_bytes, middlewares=[self._in_our_words]
+        )
+        for method, path, handler in (
+            ("POST", _EVENTS, self.post_events),
+            ("POST", _CONSENT, self.post_consent),
+            ("OPTIONS", _EVENTS, self.preflight),
+            ("OPTIONS", _CONSENT, self.preflight),
+            # Not HEAD: who asks for the head only wants to look, and would count.
+            ("GET", _PIXEL, self.get_pixel),
+            *[("*", path, self.wrong_method) for path in (_EVENTS, _CONSENT, _PIXEL)],
+            ("*", "/{path:(?s:.*)}", self.nothing_here),
+        ):
+            app.router.add_route(method, path, handler, expect_handler=_when_it_is_read)
         return app
+
+    @web.middleware
+    async def _in_our_words(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPException:  # no path at all: `*`, or a host for CONNECT
+            return await self.nothing_here(request)
 
     async def nothing_here(self, _: web.Request) -> web.StreamResponse:
         """Answer for every path that is none."""
@@ -100,7 +112,7 @@ class Collector:
 
     async def wrong_method(self, request: web.Request) -> web.StreamResponse:
         """Answer for every method that nothing can be sent with."""
-        allowed = "GET" if request.path == "/v1/pixel.gif" else "POST, OPTIONS"
+        allowed = "GET" if request.path == _PIXEL else "POST, OPTIONS"
         detail = f"send {allowed.partition(',')[0]}"
         return self._other(refusal("method_not_allowed", detail, (("Allow", allowed),)))
 
@@ -110,7 +122,8 @@ class Collector:
     async def preflight(self, request: web.Request) -> web.StreamResponse:
         """Answer a browser that asks before it posts: yes to the origins of the sites."""
         self._metrics.requests.by["preflight", "204"] += 1
-        return web.Response(status=204, headers=asked_before(_head_of(request), self._sources))
+        headers = asked_before(_head_of(request), self._sources) | {"Server": SERVER}
+        return web.Response(status=204, headers=headers)
 
     def take_whole(self, head: Head, peer: str, sent: bytes, tell: Tell) -> None:
         """Take one event or a batch that came in one piece with its head."""

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 import orjson
 from aiohttp import web
 
+from collector.answer import SERVER
 from collector.head import Head
 from collector.pressure import Pressure, Why
 from collector.source import Sources
@@ -68,14 +69,16 @@ class Early:
         status = known.http_status or 400
         self._requests.by["other", str(status)] += 1
         body = orjson.dumps({"code": code, "meaning": known.meaning, "detail": "no HTTP request"})
-        return web.Response(status=status, body=body, content_type="application/json")
+        headers = {"Server": SERVER, "Content-Type": "application/json"}
+        return web.Response(status=status, body=body, headers=headers)
 
 
 @lru_cache(maxsize=256)
 def _answer(origin: str | None, wait_s: str, last: bool) -> bytes:
     head = (
         "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(_OVERLOADED)}\r\nRetry-After: {wait_s}\r\nVary: Origin\r\n"
+        f"Server: {SERVER}\r\nContent-Length: {len(_OVERLOADED)}\r\n"
+        f"Retry-After: {wait_s}\r\nVary: Origin\r\n"
     )
     if origin is not None:
         head += f"Access-Control-Allow-Origin: {origin}\r\n"

@@ -1,7 +1,5 @@
 """The head of a request, read once: all that callers are judged by."""
 
-from functools import lru_cache
-
 import msgspec
 from multidict import CIMultiDictProxy
 from yarl import URL
@@ -10,7 +8,7 @@ from collector.body import encoding_of
 from collector.carried import carried_of
 from collector.decode import Unreadable
 from consent_rules.standing import Carried
-from spine.client_hints import reduced
+from spine.client_hints import MOST_CHARACTERS, reduced
 
 _MAX_USER_AGENT = 1000
 
@@ -53,12 +51,14 @@ def head_of(headers: CIMultiDictProxy[str], url: URL) -> Head:
 
 
 def _hints(headers: CIMultiDictProxy[str]) -> str:
-    brands = headers.get("Sec-CH-UA", "")
-    mobile, platform = headers.get("Sec-CH-UA-Mobile", ""), headers.get("Sec-CH-UA-Platform", "")
+    brands = headers.get("Sec-CH-UA", "")[:MOST_CHARACTERS]  # as what was reduced is remembered
+    mobile = headers.get("Sec-CH-UA-Mobile", "")[:MOST_CHARACTERS]
+    platform = headers.get("Sec-CH-UA-Platform", "")[:MOST_CHARACTERS]
     return reduced(brands, mobile, platform) if brands or mobile or platform else ""
 
 
-@lru_cache(maxsize=4096)
 def _readable(header: str) -> str:
     """Give the text of a header whose bytes may not be UTF-8; what is not becomes U+FFFD."""
-    return header.encode("utf-8", "surrogateescape").decode("utf-8", "replace")[:_MAX_USER_AGENT]
+    if not header.isascii():  # as nearly none is
+        header = header.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return header[:_MAX_USER_AGENT]

@@ -7,16 +7,20 @@ from aiohttp import web
 
 from collector.connections import Server
 
+_OF_OTHERS = 512  # 240 of the embedded store and log, twice 64 of listeners, and some in reserve
+_LEAST = 16
+
 
 def within_descriptors(connections: int) -> int:
     """Give how many connections there may be, so that a quarter of the process's files is left for
-    others; where the system allows it the process is given more files first."""
+    others, and as many as log, store and the other listeners may have open; where the system allows
+    it the process is given more files first."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections * 4 // 3 + 1
+    wanted = max(connections * 4 // 3 + 1, connections + _OF_OTHERS)
     if soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return min(connections, soft * 3 // 4)
+    return min(connections, soft * 3 // 4, max(_LEAST, soft - _OF_OTHERS))
 
 
 class Runner(web.AppRunner):

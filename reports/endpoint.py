@@ -8,7 +8,6 @@ data, ClickHouse's own block compression, users.
 """
 
 import asyncio
-import ipaddress
 import re
 import signal
 import sys
@@ -25,7 +24,7 @@ from reports.engine import Answer, Engine, Limits, Question
 from reports.giving import Giving
 from reports.question import packed, packing, password, read_question
 from reports.statement import Failure
-from spine.access import fits, is_loopback
+from spine.access import fits, is_loopback, is_of_a_page, is_this_machine
 from spine.errors import Misconfigured
 from spine.runtime import Listener, listen
 
@@ -117,9 +116,9 @@ class Endpoint:
 
     def _object(self, request: web.Request) -> Failure | None:
         """Say why a request is not even read."""
-        if self._local_only and not _is_local(request.host):
+        if self._local_only and not is_this_machine(request.host):
             return Failure(497, "Host is not this machine. (ACCESS_DENIED)")
-        if _is_of_a_page(request):
+        if is_of_a_page(request.headers):
             return Failure(497, "Web pages are not answered. (ACCESS_DENIED)")
         if self._tokens and (wrong := self._wrong_password(password(request))) is not None:
             return wrong
@@ -235,13 +234,6 @@ async def _ok(_request: web.Request) -> web.Response:
     return web.Response(text="Ok.\n")
 
 
-def _is_of_a_page(request: web.Request) -> bool:
-    """Whether a browser asks for a page: it could not read the answer, but its question would run.
-
-    Source: Fetch Metadata: browsers say `none` for what a user typed, for a page something else."""
-    return "Origin" in request.headers or request.headers.get("Sec-Fetch-Site", "none") != "none"
-
-
 def _too_many() -> Failure:
     return Failure(202, "Too many simultaneous queries. (TOO_MANY_SIMULTANEOUS_QUERIES)")
 
@@ -255,18 +247,6 @@ def _summary(answer: Answer) -> str:
         "elapsed_ns": int(answer.elapsed_s * 1e9),
     }
     return orjson.dumps({name: str(count) for name, count in counts.items()}).decode()
-
-
-def _is_local(host: str) -> bool:
-    """Whether a host (with or without port) is this machine.
-
-    A web page of elsewhere can have its name resolve to 127.0.0.1 and then read what listens
-    there; its name still stands in the Host header."""
-    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return name == "localhost"
 
 
 async def _run(path: Path, listen: str, limits: Limits, *, writable: bool) -> None:

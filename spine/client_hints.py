@@ -8,7 +8,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-_MOST_CHARACTERS = 500
+MOST_CHARACTERS = 500
 _BRAND = re.compile(r'"([^"\\]{1,64})"\s*;\s*v="(\d{1,4})')
 _NO_BRAND = re.compile(r"not.{0,3}a.{0,3}brand", re.IGNORECASE)  # what keeps readers tolerant
 _UNFIT = re.compile(r"[^\w .-]", re.ASCII)
@@ -36,7 +36,7 @@ def reduced(brands: str, mobile: str, platform: str) -> str:
     """Put the three headers into one text that `client_hints` reads; empty without any."""
     named = [
         (_fit(name), version)
-        for name, version in _BRAND.findall(brands[:_MOST_CHARACTERS])
+        for name, version in _BRAND.findall(brands[:MOST_CHARACTERS])
         if not _NO_BRAND.search(name)
     ]
     # The engine stands beside the browser that is made of it.

@@ -28,6 +28,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.log import server_logger
 
 from spine.errors import Misconfigured
+from spine.few import FewRunner
 from spine.settings import address
 
 T = TypeVar("T")
@@ -167,9 +168,8 @@ def _cannot_listen(key: str, where: str, error: OSError) -> Misconfigured:
 
 
 async def listen(app: web.Application, key: str, where: str, drain_s: float = 10.0) -> Listener:
-    """Serve an application. Raises: Misconfigured that names `key` when the port is taken."""
-    runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=drain_s)
-    return await serve(runner, key, where)
+    """Serve an application for few. Raises: Misconfigured that names `key` if the port is taken."""
+    return await serve(FewRunner(app, drain_s), key, where)
 
 
 async def serve(runner: web.AppRunner, key: str, where: str, *, shared: bool = False) -> Listener:

@@ -65,7 +65,7 @@ class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
         int, _says("How long requests may wait for the CPU before fewer are let in.", ge=1)
     ] = 15
     max_connections: Annotated[
-        int, _says("Open connections; one more is closed. At most 3/4 of the files allowed.", ge=1)
+        int, _says("Open connections; one more is closed. At least 512 files are left.", ge=1)
     ] = 10_000
     max_requests_per_connection: Annotated[
         int, _says("Requests until a connection is closed, and opened anew elsewhere.", ge=1)

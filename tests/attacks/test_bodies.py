@@ -3,9 +3,11 @@
 import asyncio
 import gzip
 import time
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import brotli
@@ -13,6 +15,7 @@ import pytest
 from backports import zstd
 
 from collector.decode import Claims, Unreadable, decode
+from collector.unpack import unpacked
 from spine.codes import Refused
 from tests.attacks.wire import BODY, connect, head, reply_to, request
 from tests.flow.door import door
@@ -21,7 +24,7 @@ CHUNKED = b"Transfer-Encoding: chunked"
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
     "deflate": zlib.compress,
-    "br": brotli.compress,
+    "br": partial(brotli.compress, quality=5),
     "zstd": zstd.compress,
 }
 
@@ -36,6 +39,22 @@ async def test_a_bomb_is_answered_413_before_it_goes_off(
         answer = await reply_to(front.port, request(bomb, f"Content-Encoding: {encoding}".encode()))
         assert (answer.status, answer.code) == (413, "body_too_large")
         assert time.process_time() - began_at < 0.25
+
+
+@pytest.mark.parametrize(("encoding", "pack"), PACKERS.items(), ids=PACKERS)
+def test_a_bomb_takes_no_more_memory_than_a_body_may(
+    encoding: str, pack: Callable[[bytes], bytes]
+) -> None:
+    bomb = pack(b" " * 40_000_000)
+    tracemalloc.start()
+    try:
+        found = unpacked(bomb, encoding, 1_048_576)
+        _, most_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert isinstance(found, Unreadable)
+    assert found.code == "body_too_large"
+    assert most_bytes < 5_000_000
 
 
 @pytest.mark.parametrize("encoding", ["gzip, gzip", "gzip,br", "gzip\r\nContent-Encoding: gzip"])

@@ -139,6 +139,30 @@ async def test_whatever_host_is_named_it_is_neither_believed_nor_repeated(
             assert "evil" not in str(answer)
 
 
+OTHERS = {
+    "no path": (head(start=b"OPTIONS * HTTP/1.1"), 404),
+    "a host for a path": (head(start=b"CONNECT evil.example:443 HTTP/1.1"), 404),
+    "expects what nobody knows": (head(b"Expect: evil", start=b"GET /nothing HTTP/1.1"), 404),
+    "asked before": (head(start=b"OPTIONS /v1/events HTTP/1.1"), 204),
+    "another method": (head(b"Expect: evil", start=b"TRACE /v1/events HTTP/1.1"), 405),
+    "no request": (b"evil\r\n\r\n", 400),
+    "too large": (head(b"Cookie: " + b"x" * 40_000), 431),
+}
+
+
+@pytest.mark.parametrize(("content", "status"), OTHERS.values(), ids=OTHERS)
+async def test_no_answer_is_in_the_words_of_what_we_are_made_of(
+    tmp_path: Path, content: bytes, status: int
+) -> None:
+    async with door(tmp_path) as front:
+        answer = await reply_to(front.port, content)
+        assert (answer.status, answer.headers["server"]) == (status, "beleg")
+        assert status == 204 or set(answer.body) == {"code", "meaning", "detail"}
+        assert "evil" not in str(answer)
+        route = "preflight" if status == 204 else "other"
+        assert front.counted("requests_total", route=route, status=str(status)) == 1
+
+
 CRLF = "%0d%0aX-Evil:%201"
 
 

@@ -14,7 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
 
+from collector.head import head_of
 from collector.observe import client_address, truncated
 from consent_rules.decide import decide
 from consent_rules.rules import load
@@ -24,6 +27,7 @@ from spine.record import decode as decode_record
 from tests.attacks.wire import BODY, KEY, connect, head, reply_to, request
 from tests.flow.door import BROWSER, CONSENT, EVENT, ORIGIN, door
 
+TOLD_BY_BROWSERS = ("User-Agent", "Sec-CH-UA", "Sec-CH-UA-Mobile", "Sec-CH-UA-Platform")
 PROXIES = [ip_network("127.0.0.0/8"), ip_network("10.0.0.0/8")]
 
 
@@ -166,6 +170,19 @@ def test_consents_without_end_do_not_grow_what_is_remembered() -> None:
         before = held_bytes()
         decided(range(500, 1000))
         assert held_bytes() - before < 20e6  # 100e6 if all were remembered
+
+
+def test_agents_and_hints_without_end_do_not_grow_what_is_remembered() -> None:
+    def met(numbers: range) -> None:
+        for number in numbers:
+            said = dict.fromkeys(TOLD_BY_BROWSERS, f"{number:06}" + "😀" * 7000)
+            head_of(CIMultiDictProxy(CIMultiDict(said)), URL("/v1/events"))
+
+    with traced() as held_bytes:
+        met(range(500))
+        before = held_bytes()
+        met(range(500, 1_000))
+        assert held_bytes() - before < 5e6  # 50e6 if they were remembered as sent
 
 
 async def test_a_crowd_of_visitors_at_one_address_does_not_grow_a_collector(tmp_path: Path) -> None:

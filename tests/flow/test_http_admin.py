@@ -115,6 +115,29 @@ async def test_with_a_token_only_health_and_readiness_are_for_everybody(tmp_path
             )
 
 
+async def test_without_a_token_a_page_reads_nothing_through_a_name_of_its_own(
+    tmp_path: Path,
+) -> None:
+    async with door(tmp_path) as front, admin_of(front) as asked:
+        front.log.away = Unavailable("inner.example does not answer")
+        port = asked._address.partition(":")[2]
+        for told in (
+            {"Host": "evil.example"},
+            {"Host": f"evil.example:{port}"},
+            {"Host": "127.0.0.1.evil.example"},
+            {"Origin": "http://evil.example"},
+            {"Sec-Fetch-Site": "cross-site"},
+        ):
+            for path in ("/metrics", "/ledger", "/events/e", "/nowhere", "/openapi.json"):
+                status, answer = await asked.get(path, **told)
+                assert (status, answer["code"]) == (401, "unknown_token"), (path, told)
+            assert await asked.get("/healthz", **told) == (200, "alive\n")
+            assert await asked.get("/readyz", **told) == (503, "not ready\n")
+        for host in ("localhost", f"localhost:{port}", "127.0.0.1", f"[::1]:{port}"):
+            assert (await asked.get("/metrics", Host=host))[0] == 200
+        assert (await asked.get("/metrics", **{"Sec-Fetch-Site": "none"}))[0] == 200
+
+
 async def test_metrics_are_what_prometheus_reads(tmp_path: Path) -> None:
     async with door(tmp_path) as front, admin_of(front) as asked:
         name = 'my "name"'
