@@ -8,6 +8,7 @@ import orjson
 from aiohttp import web
 
 from collector.answer import SERVER
+from collector.caller import source_of
 from collector.head import Head
 from collector.pressure import Pressure, Why
 from collector.source import Sources
@@ -57,11 +58,15 @@ class Early:
             return None
         why = self._pressure.why_not(comes_again=True) or (_LATE if late else None)
         origin = head.origin
-        if why is None or not (origin is None or self._sources.any_allows(origin)):
+        if why is None or not (origin is None or self._is_of_its_site(origin, head)):
             return None
         self._shed[why, True].inc()
         self._requests.by["events", "503"] += 1
         return _answer(origin, retry_after(), last)
+
+    def _is_of_its_site(self, origin: str, head: Head) -> bool:
+        source = source_of(head, self._sources)
+        return source is not None and origin.lower() in source.origins
 
     def unreadable(self, code: str) -> web.Response:
         """Make the answer to what is no HTTP request; nothing of it is repeated."""

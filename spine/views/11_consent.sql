@@ -7,13 +7,14 @@ UNION ALL
 SELECT
     site, visitor_id, if(isNull(anonymous_id), 'user_id', 'anonymous_id'), received_at, identity,
     parseDateTime64BestEffortOrNull(JSONExtractString(consent_signal, 'decided_at'), 3, 'UTC'),
-    'event', 'grant', arraySort(consent_purposes), [], '', consent_version, consent_signal
+    'event', if(empty(consent_purposes), 'none', 'grant'), arraySort(consent_purposes), [], '',
+    consent_version, consent_signal
 FROM events FINAL
 WHERE consent_kept = 'whole' AND visitor_id != toFixedString('', 16)
 UNION ALL
 SELECT
-    site, subject, kind, received_at, identity, decided_at, 'event', 'grant', granted, [], '',
-    rules_version, signal
+    site, subject, kind, received_at, identity, decided_at, 'event',
+    if(empty(granted), 'none', 'grant'), granted, [], '', rules_version, signal
 FROM consent_proofs FINAL;
 
 -- What changed: of what is said again and again only the first time. It is computed from what has

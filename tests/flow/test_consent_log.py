@@ -29,6 +29,10 @@ class Said(NamedTuple):
     text: str = ""
 
 
+Change = tuple[str | int, ...]
+"""Who, when, how it was told, the action, what was granted and denied, and the text."""
+
+
 def encoded(said: Said, number: int) -> bytes:
     if said.on_event:
         happening = Happening("shop", "page_view", f"e{number}", said.at_ms, "browser", said.device)
@@ -56,28 +60,29 @@ def on_a_log(told: Sequence[Said]) -> list[Record]:
     return [Record(0, n, encoded(said, n), said.at_ms) for n, said in enumerate(told)]
 
 
-def changes(told: Sequence[Said]) -> set[tuple[str, int, str, str, str, str]]:
+def changes(told: Sequence[Said]) -> set[Change]:
     """The model: of what is said again only the first time counts."""
-    found: set[tuple[str, int, str, str, str, str]] = set()
+    found: set[Change] = set()
     last: dict[tuple[str, bool], object] = {}
     for said in sorted(told, key=lambda said: said.at_ms):
         words = (said.granted, said.denied, said.text)
         if last.get((said.device, said.on_event)) != words:
             who = identifier_id("shop", "anonymous_id", said.device).hex()
             how = "event" if said.on_event else "decision"
+            action = "grant" if said.granted else "none" if said.on_event else "withdraw"
             granted, denied = ",".join(said.granted), ",".join(said.denied)
-            found.add((who, said.at_ms, how, granted, denied, said.text))
+            found.add((who, said.at_ms, how, action, granted, denied, said.text))
         last[said.device, said.on_event] = words
     return found
 
 
-async def shown(store: Store) -> set[tuple[str, int, str, str, str, str]]:
+async def shown(store: Store) -> set[Change]:
     rows = await store.select(
-        "SELECT subject_id, toUnixTimestamp64Milli(received_at), told_by, granted, denied,"
-        " text_version FROM v_consent_log WHERE site = 'shop'"
+        "SELECT subject_id, toUnixTimestamp64Milli(received_at), told_by, action, granted,"
+        " denied, text_version FROM v_consent_log WHERE site = 'shop'"
     )
     assert len(rows) == len(set(rows))
-    return {(str(a), int(b), str(c), str(d), str(e), str(f)) for a, b, c, d, e, f in rows}
+    return {(str(who), int(at_ms), *map(str, words)) for who, at_ms, *words in rows}
 
 
 def sayings(chance: random.Random, count: int) -> list[Said]:
@@ -85,7 +90,7 @@ def sayings(chance: random.Random, count: int) -> list[Said]:
     told = []
     for at_ms in times:
         granted = chance.choice([("analytics",), ("ads", "analytics"), ()])
-        on_event = chance.random() < 0.5 and bool(granted)
+        on_event = chance.random() < 0.5
         denied = () if on_event else chance.choice([(), ("crm",)] if granted else [("*",)])
         text = "" if on_event else chance.choice(["", "v1"])
         told.append(Said(chance.choice("ab"), at_ms, on_event, granted, denied, text))

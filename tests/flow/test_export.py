@@ -113,6 +113,27 @@ async def test_a_person_gets_all_of_its_devices_and_nothing_of_whoever_shares_on
     assert await exported(store, "elsewhere", "user_id", "ada") is None
 
 
+async def test_what_names_somebody_else_without_linking_them_is_not_the_persons(
+    store: Store, site: str
+) -> None:
+    """Where consent forbids to link, the device stays one person's, whoever else stands on it."""
+    stamp = Stamp(rule="consented", version="eu@1+ab", kept="whole", linked=False)
+    ada = Happening(site, "login", "e0", START_MS, anonymous_id="laptop", user_id="ada")
+    bob = ada._replace(event_id="e1", at_ms=START_MS + DAY_MS, user_id="bob")
+    unlinked = msgspec.structs.replace(record(bob), stamp=stamp)
+    await enter_site(store, site)
+    values = [encode(record(ada)), encode(unlinked)]
+    await process(store, f"log-{site}", [Record(0, n, value, 0) for n, value in enumerate(values)])
+    for kind, value in (("user_id", "ada"), ("anonymous_id", "laptop")):
+        found = await exported(store, site, kind, value)
+        assert found is not None and [one["event_id"] for one in found["events"]] == ["e0"]
+        assert "bob" not in json.dumps(found)
+    found = await exported(store, site, "user_id", "bob")
+    assert found is not None
+    assert [(one["event_id"], one["anonymous_id"]) for one in found["events"]] == [("e1", None)]
+    assert "ada" not in json.dumps(found)
+
+
 async def test_a_person_gets_what_was_split_from_it_but_not_from_whom(
     store: Store, site: str
 ) -> None:

@@ -1,0 +1,1 @@
+-- Where rules keep events whole of who said nothing, `v_consent_log` says `none`: nobody granted anything.
