@@ -42,6 +42,7 @@ class Touch(NamedTuple):
 
 _MAX_LENGTH = 200
 _MAX_FIELDS = 200
+_MOST_REMEMBERED = 1_000  # characters; longer ones are read each time, in some microseconds
 _NOT_SET = "(not set)"
 _UTM = frozenset({"utm_source", "utm_medium", "utm_campaign", "utm_id", "utm_term", "utm_content"})
 _CLICK_IDS = {known.param.lower(): known for known in CLICK_IDS if known.is_id}
@@ -53,12 +54,17 @@ _ADDRESS = re.compile(
 _OWN_HOST = re.compile(r"(?:\w+://)?(?:\*\.)?([\w.-]{1,200})")
 
 
-@lru_cache(maxsize=4096)  # most events come from few pages
 def touch(url: str, referrer: str, own_hosts: frozenset[str]) -> Touch | None:
     """Return what brought the visitor to this page, None when nothing outside the site did.
 
     Never raises, whatever the texts are. Shape: each of `own_hosts` stands for the hosts below it
     too; its scheme, port and leading www. do not count. The page's own host is always one."""
+    if len(url) + len(referrer) > _MOST_REMEMBERED:
+        return _touch_of(url, referrer, own_hosts)
+    return _remembered(url, referrer, own_hosts)
+
+
+def _touch_of(url: str, referrer: str, own_hosts: frozenset[str]) -> Touch | None:
     fields = _fields(url)
     came_from = _came_from(referrer, url, own_hosts) if referrer else None
     if not fields:
@@ -76,6 +82,9 @@ def touch(url: str, referrer: str, own_hosts: frozenset[str]) -> Touch | None:
     elif came_from is not None:
         said = came_from._replace(campaign=said.campaign or came_from.campaign)
     return _touch(said, fields, clicked)
+
+
+_remembered = lru_cache(maxsize=4096)(_touch_of)  # most events come from few pages
 
 
 def _touch(said: Origin, fields: Mapping[str, str], clicked: str) -> Touch:

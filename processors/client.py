@@ -14,7 +14,7 @@ from ua_parser.loaders import load_lazy_builtins
 from ua_parser.regex import Resolver
 
 from processors.bookkeeping import Columns
-from spine.bots import BOT_LIST, bot_of
+from spine.bots import BOT_LIST, LONGEST_REMEMBERED, bot_of
 from spine.client_hints import client_hints
 
 
@@ -74,9 +74,14 @@ _SCREEN = re.compile(
 )
 
 
-@lru_cache(maxsize=16_384)  # most events come from few browsers; some 10 MB
 def client(agent: str, hints: str) -> Client:
     """Say what these belong to. Total; what a sender makes up takes linear time."""
+    if len(agent) > LONGEST_REMEMBERED:
+        return _client_of(agent, hints)
+    return _remembered(agent, hints)
+
+
+def _client_of(agent: str, hints: str) -> Client:
     if not agent and not hints:
         return UNKNOWN
     hinted, parsed = client_hints(hints), _parsed(agent)
@@ -86,6 +91,9 @@ def client(agent: str, hints: str) -> Client:
         browser, version = _named(hinted.brand), hinted.version
     device = "bot" if bot else _hinted_device(hinted.is_mobile, os) or parsed.device
     return Client(device, browser, version, os, bot)
+
+
+_remembered = lru_cache(maxsize=16_384)(_client_of)  # most events come from few browsers
 
 
 def _hinted_device(is_mobile: bool | None, os: str) -> str:

@@ -18,6 +18,11 @@ REDUCED = "Bot"
 BOT_LIST = f"crawler-user-agents {version('crawler-user-agents')}"
 """The list by which bots are told, and its version."""
 
+LONGEST_REMEMBERED = 500
+"""How long a user agent may be for what it is to be remembered; browsers' are shorter.
+
+Units: characters."""
+
 # People's apps send with it, and call themselves by it.
 _NO_BOTS = frozenset({"okhttp"})
 
@@ -37,13 +42,19 @@ def _list() -> _List:
     return _List([_readable(pattern) for pattern in wanted], patterns)
 
 
-@lru_cache(maxsize=16_384)
 def bot_of(agent: str) -> str:
     """Name the entry of the list that a user agent fits; empty where it may be a person's.
 
     An empty agent is nobody's: one that was taken away is no sign of a bot."""
+    return _bot_of(agent) if len(agent) > LONGEST_REMEMBERED else _remembered(agent)
+
+
+def _bot_of(agent: str) -> str:
     found = _list().patterns.extract(agent) if agent else None
     return _list().names[int(found.family)] if found is not None else ""
+
+
+_remembered = lru_cache(maxsize=16_384)(_bot_of)
 
 
 def _readable(pattern: str) -> str:

@@ -22,6 +22,8 @@ from collector.observe import client_address, truncated
 from consent_rules.decide import decide
 from consent_rules.rules import load
 from consent_rules.standing import NOTHING
+from processors.campaign import touch
+from processors.client import client
 from spine.event import Event
 from spine.record import TallyRecord
 from spine.record import decode as decode_record
@@ -242,3 +244,17 @@ async def test_nothing_that_was_sent_is_in_a_log_line(
     assert "RuntimeError" in said  # lines are written, and say what the bug was
     for never in ("forged", "\x1b[31mred", "title", "xxxxx", BROWSER, ORIGIN):
         assert never not in said
+
+
+def test_pages_and_agents_without_end_do_not_grow_a_processor() -> None:
+    def judged(numbers: range) -> None:
+        for number in numbers:
+            made_up = f"https://x{number}.example/?utm_source=" + "\U0001f600" * 900
+            touch(made_up, made_up, frozenset({"shop.example"}))
+            client(made_up, "")
+
+    with traced() as held_bytes:
+        judged(range(500))
+        before = held_bytes()
+        judged(range(500, 1_000))
+        assert held_bytes() - before < 2e6  # 6e6 if they were remembered

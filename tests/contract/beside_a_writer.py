@@ -104,6 +104,16 @@ async def main(path: Path) -> None:
         for one in unread:
             one.transport.abort()
 
+        # One asks, one waits, and a third one is told at once that there are enough.
+        few = Limits(handles=1, waiting=1, wait_s=30, max_execution_time_s=1)
+        crowded = await serve(path, "127.0.0.1:0", few)
+        asking = [
+            http.post(f"http://{crowded.address}/", data=SLOW.replace("sum", "max")) for _ in "123"
+        ]
+        statuses = [answer.status for answer in await asyncio.gather(*asking)]
+        assert sorted(statuses) == [408, 408, 503], statuses
+        await crowded.close()
+
         # While a large answer is packed, everything else of the process goes on.
         patient = await serve(path, "127.0.0.1:0", Limits())
         packing = asyncio.create_task(packed_answer(http, f"http://{patient.address}/"))
