@@ -1,6 +1,7 @@
 """What tests of several rooms share: the services they run against."""
 
 import asyncio
+import gc
 import os
 import shutil
 import tempfile
@@ -12,6 +13,7 @@ import pytest
 
 from spine.store import Store
 from tests.clickhouse_server import Server, started
+from tests.flow.derived import close_stores
 from tests.kafka_broker import Broker, running_broker
 from tests.kafka_jars import what_is_missing
 from tests.migrated import copy_store
@@ -30,6 +32,12 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes long goes first, so that workers who share the files end together."""
     items.sort(key=lambda item: item.path.parent.name not in ("contract", "faults", "flow"))
+
+
+def pytest_collection_finish() -> None:
+    """Let the search for cycles leave alone what thousands of tests are made of: that takes a fifth
+    of a second each time, and tests of a Kafka log search after each."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +59,7 @@ def clickhouse_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serv
     copy_store(directory)
     with started(directory, "--writable") as server:
         yield server
+        asyncio.run(close_stores(server))
 
 
 @pytest.fixture(scope="session")
