@@ -254,7 +254,7 @@ class Store:
 def without_data_frames() -> None:
     """Let the driver take no rows of this process for a data frame.
 
-    To tell one it imports pandas, which chDB brings: a fifth of a second of CPU, and 55 MB."""
+    To tell one it imports pandas, which chDB brings: a tenth of a second of CPU, and 50 MB."""
     options.pd = options.pd_time_test = None
 
 
