@@ -24,11 +24,13 @@ from spine.errors import Misconfigured, Unavailable
 from spine.runtime import configure_logging, run_to_end
 from spine.settings import Settings
 from spine.settings_file import load
+from spine.store import without_data_frames
 
 
 def main() -> None:
     """Run the command line; every known trouble becomes one sentence and exit code 2."""
     configure_logging()
+    without_data_frames()
     try:
         cli(standalone_mode=False)
     except Misconfigured as trouble:

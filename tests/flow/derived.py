@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NamedTuple
 from uuid import uuid4
 
 from spine.store import Row, Store
@@ -93,8 +94,13 @@ async def make_up(store: Store, site: str) -> None:
     )
 
 
-_empty: defaultdict[Server, list[str]] = defaultdict(list)
-"""Databases with tables and nothing in them, of which a test is through."""
+class _Empty(NamedTuple):
+    database: str
+    store: Store
+
+
+_empty: defaultdict[Server, list[_Empty]] = defaultdict(list)
+"""Stores with tables and nothing in them, of which a test is through; to open one costs as much."""
 
 
 @asynccontextmanager
@@ -103,33 +109,36 @@ async def own_store(server: Server) -> AsyncIterator[Store]:
 
     Emptied for the next test: one that changes tables takes a `fresh_store`."""
     empty = _empty[server]
-    database = empty.pop() if empty else await _made(server)
-    async with _opened(server, database) as store:
-        yield store
-        await store.command(f"TRUNCATE ALL TABLES FROM {database}")
-        await mark_migrated(store, database)
-    empty.append(database)
+    own = empty.pop() if empty else await _made(server)
+    try:
+        yield own.store
+        await own.store.command(f"TRUNCATE ALL TABLES FROM {own.database}")
+        await mark_migrated(own.store, own.database)
+    except BaseException:
+        await own.store.close()
+        raise
+    empty.append(own)
+
+
+async def close_stores(server: Server) -> None:
+    """Let go of the stores that tests were through with, before the server goes."""
+    for own in _empty.pop(server, []):
+        await own.store.close()
 
 
 @asynccontextmanager
 async def fresh_store(server: Server) -> AsyncIterator[Store]:
     """The same, and no other test will have it."""
-    async with _opened(server, await _made(server)) as store:
-        yield store
+    own = await _made(server)
+    try:
+        yield own.store
+    finally:
+        await own.store.close()
 
 
-async def _made(server: Server) -> str:
+async def _made(server: Server) -> _Empty:
     database = f"d{uuid4().hex}"
-    async with _opened(server, database) as store:
-        await make_tables(store, database)
-    return database
-
-
-@asynccontextmanager
-async def _opened(server: Server, database: str) -> AsyncIterator[Store]:
     url = f"clickhouse://{server.host}:{server.port}/{database}"
     store = await Store.open(url, Path(), makes=True)
-    try:
-        yield store
-    finally:
-        await store.close()
+    await make_tables(store, database)
+    return _Empty(database, store)

@@ -74,7 +74,7 @@ def test_with_two_processors_what_landed_what_waits_and_what_is_put_back_goes(
         assert told(house, cast.events()) == ["accepted"] * 8
         unreadable(house, f'{{"schema":"event.1","who":"{cast.phone}"}}'.encode())
         house.wait_until("SELECT count() FROM v_events", 8)
-        house.wait_until("SELECT count() FROM rejects", 1)
+        house.wait_until("SELECT count() FROM rejects FINAL", 1)
         house.wait_until("SELECT count() FROM v_orders WHERE session_id IS NOT NULL", 2)
         others = [row for row in shown(house)["v_orders"] if row[1] == "T2-0"]
         for role in ("process", "process-2"):
