@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from aiokafka.admin import AIOKafkaAdminClient
 
+from spine.control_log import ControlLog
 from spine.errors import Unavailable
 from spine.kafka_log import KafkaLog
 from spine.kafka_read import Pace
@@ -52,7 +53,7 @@ async def first_batch(log: KafkaLog) -> Batch:
     raise AssertionError("batches never end")
 
 
-async def until_open(log: KafkaLog) -> None:
+async def until_open(log: KafkaLog | ControlLog) -> None:
     async with asyncio.timeout(40):
         while True:
             try:

@@ -17,7 +17,7 @@ from spine.kafka_read import Pace
 from spine.kafka_topic import KafkaTopic
 from spine.log import Batch, Bounds, Entry, Log, Record
 from tests.kafka_broker import Broker, fresh_topic
-from tests.kafka_logs import key_of
+from tests.kafka_logs import key_of, until_open
 
 
 class OpenLog(Protocol):
@@ -38,7 +38,7 @@ def open_kafka(request: pytest.FixtureRequest) -> OpenLog:
     ) -> AsyncIterator[Log]:
         log = KafkaLog(topic, f"{topic.name}-readers", Pace(batch_records, batch_wait_ms))
         try:
-            await log.open()
+            await until_open(log)  # a topic that is new has leaders late on a busy machine
             yield log
         finally:
             await log.close()
