@@ -215,7 +215,8 @@ async def test_a_crowd_of_visitors_at_one_address_does_not_grow_a_collector(tmp_
             await visit(0, 9_000)
             before = held_bytes()
             await visit(9_000, 18_000)
-            assert held_bytes() - before < 2e6
+            # 30e6 if all were remembered; it goes up and down, as half of it is let go of at once.
+            assert held_bytes() - before < 15e6
 
 
 NASTY = '\n{"event":"forged"}\r\n\x1b[31mred\x1b]0;title\x07\u2028' + "x" * 1000
