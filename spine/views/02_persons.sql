@@ -1,14 +1,18 @@
 -- Whose a visitor is that belongs to another one's person: `person_key` since ever, and where it is a
--- device of several persons in turn, each with its beginning in `slices`.
+-- device of several persons in turn, each with its beginning in `slices`. Of `intervals` its parts are
+-- read one by one, and only those that are asked for.
 CREATE OR REPLACE VIEW person_rows AS
 SELECT
-    visitor_id AS visitor_key, intervals[1].3 AS person_key,
+    visitor_id AS visitor_key, intervals.person_id[1] AS person_key,
     if(
-        length(intervals) = 1, [],
-        arrayMap(i -> (ifNull(i.1, toDateTime64(0, 3, 'UTC')), i.3), intervals)
+        intervals.size0 = 1, [],
+        arrayMap(
+            (valid_from, person_id) -> (ifNull(valid_from, toDateTime64(0, 3, 'UTC')), person_id),
+            intervals.valid_from, intervals.person_id
+        )
     ) AS slices
 FROM persons FINAL
-WHERE identifier_type IN ('anonymous_id', 'user_id') AND notEmpty(intervals);
+WHERE identifier_type IN ('anonymous_id', 'user_id') AND intervals.size0 > 0;
 
 -- The same of all identifiers, a row for each turn.
 CREATE OR REPLACE VIEW person_slices AS

@@ -47,7 +47,7 @@ WHERE base != '' AND (o.currency = base OR (f.rate > 0 AND o.ordered_on - f.date
 -- decimals before it is added to others. What is in the site's currency is not computed at all.
 CREATE OR REPLACE VIEW order_money AS
 SELECT
-    o.*, nullIf(CAST(t.currency, 'String'), '') AS converted_currency,
+    o.*, t.timezone AS timezone, nullIf(CAST(t.currency, 'String'), '') AS converted_currency,
     o.currency = t.currency AS is_own, toDecimal256(r.to_rate, 8) AS to_rate,
     toDecimal256(if(r.from_rate > 0, r.from_rate, toDecimal64(1, 8)), 8) AS from_rate,
     multiIf(is_own, toDecimal128(o.gross, 4), r.from_rate > 0, toDecimal128(round(divideDecimal(
@@ -57,7 +57,7 @@ SELECT
         multiplyDecimal(toDecimal256(o.refunded, 4), to_rate, 12), from_rate, 12
     ), 4), 4), NULL) AS refunded_converted
 FROM order_visits AS o
-LEFT ANY JOIN (SELECT site, currency FROM sites FINAL) AS t ON o.site = t.site
+LEFT ANY JOIN (SELECT site, currency, timezone FROM sites FINAL) AS t ON o.site = t.site
 LEFT ANY JOIN order_rates AS r ON o.order_key = r.order_key;
 
 CREATE OR REPLACE VIEW order_rows AS
@@ -84,10 +84,11 @@ FROM order_money AS o
 LEFT ANY JOIN person_rows AS p ON o.visitor_key = p.visitor_key;
 
 -- The first order ever of a person is a new customer; orders without a visitor tell nothing, nor do
--- those of who is told by an id of the day, whose digest ends so.
+-- those of who is told by an id of the day, whose digest ends so. What is first is told by one text of
+-- moment and id, which is compared several times faster than a pair of both.
 CREATE OR REPLACE VIEW new_customer_rows AS
 SELECT first_order FROM (
-    SELECT argMin(o.order_key, (o.at, o.transaction_id)) AS first_order
+    SELECT argMin(o.order_key, concat(toString(o.at), o.transaction_id)) AS first_order
     FROM (
         SELECT
             order_key, transaction_id, assumeNotNull(ordered_at) AS at, visitor_id AS visitor_key
@@ -96,7 +97,10 @@ SELECT first_order FROM (
             AND substring(visitor_id, 11) != 'of_day'
     ) AS o
     LEFT ANY JOIN (
-        SELECT * FROM person_rows WHERE visitor_key IN (SELECT visitor_id FROM orders)
+        SELECT * FROM person_rows
+        WHERE reinterpretAsUInt64(visitor_key) IN (
+            SELECT reinterpretAsUInt64(visitor_id) FROM orders
+        )
     ) AS p ON o.visitor_key = p.visitor_key
     GROUP BY multiIf(
         p.person_key = toFixedString('', 16), o.visitor_key, empty(p.slices), p.person_key,

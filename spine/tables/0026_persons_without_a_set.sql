@@ -1,0 +1,2 @@
+-- Who is known to be a person's is joined with sessions at once, and of persons only what is asked for is
+-- read. Site and touch are grouped by as one number, and first orders are found by one text.
