@@ -13,12 +13,12 @@ import click
 from beleg import check as checks
 from beleg import commands
 from beleg.book_commands import BOOK_COMMANDS
-from beleg.erase_commands import erase
+from beleg.demo.run import demo_settings, show_demo
+from beleg.erasure.commands import erase
 from beleg.house import House
-from beleg.identity_commands import identity
+from beleg.identity.commands import identity
 from beleg.rates_commands import rates
 from beleg.rules_commands import rules
-from beleg.run_demo import demo_settings, show_demo
 from beleg.workers import Workers
 from spine.errors import Misconfigured, Unavailable
 from spine.runtime import configure_logging, run_to_end

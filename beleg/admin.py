@@ -12,8 +12,8 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from beleg.erasures import Erasures, Wanted
-from beleg.identity import Split, named, take_split
+from beleg.erasure.erasures import Erasures, Wanted
+from beleg.identity.books import Split, named, take_split
 from beleg.openapi import description
 from beleg.rates import NotTaken, Rates, take_rates
 from processors.balance import Balance, balance

@@ -11,9 +11,9 @@ from beleg.owned import owned_store
 from processors import adopt as adoption
 from processors.loop import Processor
 from processors.sites import sites_of
-from spine.control import followed
+from spine.control.followed import followed
 from spine.errors import Misconfigured
-from spine.kafka_topic import members
+from spine.kafka.topic import members
 from spine.log import Log
 from spine.metrics import Metrics
 from spine.settings import Settings

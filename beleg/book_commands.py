@@ -15,7 +15,7 @@ from beleg import rebuild as rebuilding
 from beleg import replay as replaying
 from beleg import retention as keeping
 from beleg import trace as tracing
-from beleg.identity import named
+from beleg.identity.books import named
 from processors.rejects import Rejects
 from spine.codes import CODES
 from spine.log import Range

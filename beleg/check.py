@@ -11,7 +11,7 @@ from processors.adopt import plan
 from processors.logs import log_id_of
 from processors.session_rules import waiting
 from spine.errors import Misconfigured
-from spine.kafka_topic import inspect
+from spine.kafka.topic import inspect
 from spine.metrics import Metrics
 from spine.settings import Settings, SiteSettings
 

@@ -22,10 +22,10 @@ from processors.logs import register
 from processors.rebuild import is_due
 from processors.session_rules import put_in_force
 from processors.sites import enter_sites
-from spine.embedded_log import EmbeddedLog
+from spine.embedded.log import EmbeddedLog
 from spine.errors import Misconfigured
-from spine.kafka_log import KafkaLog
-from spine.kafka_topic import provide
+from spine.kafka.log import KafkaLog
+from spine.kafka.topic import provide
 from spine.runtime import held, locked
 from spine.settings import Settings
 from spine.store import Store

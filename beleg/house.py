@@ -19,8 +19,8 @@ import structlog
 
 from beleg.admin import Admin, Check
 from beleg.boot import LastBoot, take_again
-from beleg.eraser import eraser_of, place_of
-from beleg.erasures import Erasures
+from beleg.erasure.eraser import eraser_of, place_of
+from beleg.erasure.erasures import Erasures
 from beleg.measuring import measure
 from beleg.open_endpoint import open_endpoint
 from beleg.open_log import (
@@ -42,15 +42,15 @@ from collector.source import Sources
 from collector.spilling import SpillingLog
 from collector.tally import Tallies, flush_for_ever
 from processors import logs
-from processors.erasing import Place
+from processors.erasure.erasing import Place
 from processors.loop import Processor
 from processors.sites import enter_sites, sites_of
-from spine.control import Control
-from spine.embedded_log import EmbeddedLog
+from spine.control.followed import Control
+from spine.embedded.log import EmbeddedLog
 from spine.erasure_key import ErasureKey
 from spine.errors import Unavailable
-from spine.kafka_log import KafkaLog
-from spine.kafka_read import Pace
+from spine.kafka.log import KafkaLog
+from spine.kafka.read import Pace
 from spine.log import Appends, Log
 from spine.metrics import Metrics
 from spine.runtime import (

@@ -4,18 +4,18 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from consent_rules.regions import load_all
-from spine.control_log import ControlLog
-from spine.embedded_control import EmbeddedControl
-from spine.embedded_log import EmbeddedLog
+from spine.control.log import ControlLog
+from spine.embedded.control import EmbeddedControl
+from spine.embedded.log import EmbeddedLog
 from spine.erasure_key import ErasureKey, key_of
 from spine.errors import Misconfigured, Unavailable
-from spine.kafka_control import KafkaControl
-from spine.kafka_log import KafkaLog
-from spine.kafka_login import login_of
-from spine.kafka_read import Pace
-from spine.kafka_topic import KafkaTopic
-from spine.salt_file import SaltFile
-from spine.salts import Salts, Zones
+from spine.kafka.control import KafkaControl
+from spine.kafka.log import KafkaLog
+from spine.kafka.login import login_of
+from spine.kafka.read import Pace
+from spine.kafka.topic import KafkaTopic
+from spine.salts.file import SaltFile
+from spine.salts.salts import Salts, Zones
 from spine.settings import LogSettings, Settings
 
 

@@ -8,7 +8,7 @@ import msgspec
 from collector.consent import Decision
 from collector.naming import Told
 from processors.balance import Balance
-from processors.person import Kind
+from processors.identity.person import Kind
 from spine.codes import CODES
 from spine.event import ConsentClaim, Event, Instant
 

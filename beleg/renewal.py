@@ -4,8 +4,8 @@ import asyncio
 
 import structlog
 
+from processors.identity.splits import finish
 from processors.rebuild import is_due, rebuild
-from processors.splits import finish
 from spine.errors import Unavailable
 from spine.store import Store
 

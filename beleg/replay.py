@@ -16,7 +16,7 @@ from processors.rejects import Rejects, pages, piles
 from processors.replay import Again, IsErased, Left, Regime, again
 from processors.seen import seen
 from processors.withdrawn import is_erased
-from spine.control import followed
+from spine.control.followed import followed
 from spine.errors import Misconfigured
 from spine.failpoint import reach
 from spine.log import Entry, Log, Range, Record

@@ -12,8 +12,8 @@ from beleg.commands import Say, opened_books, table
 from beleg.owned import owned_store
 from consent_rules.regime import Keeping
 from consent_rules.regions import load_all
-from processors.over import State, believed_today, over_on, states
-from processors.retention import Gone, retain
+from processors.retention.over import State, believed_today, over_on, states
+from processors.retention.retain import Gone, retain
 from spine.errors import Misconfigured, Unavailable
 from spine.metrics import Metrics
 from spine.settings import Settings, SiteSettings

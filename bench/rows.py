@@ -1,4 +1,4 @@
-"""What it costs to add to an event what is added (`processors.enrich`), and to make its rows.
+"""What it costs to enrich an event (`processors.enrichment.enrich`), and to make its rows.
 
 Measured in this process, CPU time, the best of some rounds; no log, no store.
 """
@@ -9,8 +9,8 @@ from itertools import count
 
 from bench.figure import Cost, Figure
 from bench.raw_insert import admitted
-from processors.client import client
-from processors.enrich import enriched
+from processors.enrichment.client import client
+from processors.enrichment.enrich import enriched
 from processors.judge import Reading, judge, read
 from processors.rows import tables
 from processors.site import Site

@@ -13,8 +13,8 @@ from bench.home import home
 from bench.overload import NO_STORE, Offer, Step, most, offered
 from bench.picture import Line, picture
 from bench.process import ROOT, Running, all_cores
-from spine.kafka_peek import KafkaPeek
-from spine.kafka_topic import KafkaTopic
+from spine.kafka.peek import KafkaPeek
+from spine.kafka.topic import KafkaTopic
 from tests.kafka_broker import Broker
 
 _TOPIC = "bench-soak"

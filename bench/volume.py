@@ -27,9 +27,9 @@ from processors.site import Site
 from processors.sites import enter_sites
 from reports.engine import Engine, Limits, Question
 from reports.statement import Failure
-from spine.control import followed
-from spine.embedded_control import EmbeddedControl
-from spine.embedded_log import EmbeddedLog
+from spine.control.followed import followed
+from spine.embedded.control import EmbeddedControl
+from spine.embedded.log import EmbeddedLog
 from spine.log import Batch, Entry, Range
 from spine.metrics import Metrics
 from spine.record import EventRecord

@@ -22,11 +22,11 @@ from consent_rules.regime import Rules
 from consent_rules.standing import NOTHING, Carried
 from spine import digest
 from spine.codes import Refused
+from spine.control.withdrawal import ALL, Withdrawn
+from spine.control.withdrawal import NOTHING as NOT_WITHDRAWN
 from spine.event import KNOWN_NAMES, Event
 from spine.log import Entry
 from spine.money import with_currency
-from spine.withdrawal import ALL, Withdrawn
-from spine.withdrawal import NOTHING as NOT_WITHDRAWN
 
 BROWSER_MAX_AGE_MS = 7 * 86_400_000
 SERVER_MAX_AGE_MS = 3_653 * 86_400_000

@@ -17,15 +17,15 @@ from aiohttp.typedefs import Handler
 from collector import body
 from collector.answer import SERVER, Answer, Response, refusal
 from collector.caller import asked_before
-from collector.connection import Connection
-from collector.connections import Server
 from collector.consent import Logs
 from collector.decode import Unreadable
-from collector.gate import Bounds, Gate, Words
+from collector.door.connection import Connection
+from collector.door.gate import Bounds, Gate, Words
+from collector.door.runner import Runner, within_descriptors
+from collector.door.server import Server
 from collector.head import Head, head_of
 from collector.intake import Caller, Intake, Route, Tell
 from collector.pixel import IMAGE, PIXEL
-from collector.runner import Runner, within_descriptors
 from collector.source import Sources
 from collector.tally import Tallies
 from spine.errors import Unavailable

@@ -18,14 +18,14 @@ from collector.source import Source
 from collector.times import milliseconds
 from consent_rules.signals.claim import says_twice
 from spine.codes import Refused
-from spine.control import Control
+from spine.control.followed import Control
+from spine.control.withdrawal import EVERYTHING
 from spine.digest import identifier_id
 from spine.event import Identifier, Instant, Purpose
 from spine.failpoint import reach
 from spine.log import Appends, Entry
 from spine.record import ConsentRecord, control_identity, encode
-from spine.salts import Salts
-from spine.withdrawal import EVERYTHING
+from spine.salts.salts import Salts
 
 TextVersion = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:+-]{1,64}\Z")]
 """Which text, or which version of a consent tool, the visitor saw; no room for an address."""

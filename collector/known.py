@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from spine.mark import NEVER_MS
-from spine.withdrawal import NOTHING as NOT_WITHDRAWN
-from spine.withdrawal import Withdrawn
+from spine.control.mark import NEVER_MS
+from spine.control.withdrawal import NOTHING as NOT_WITHDRAWN
+from spine.control.withdrawal import Withdrawn
 
 Asked = Callable[[str, str | None, str | None], Withdrawn]
 """Asked with site, anonymous id and user id: what has been withdrawn."""

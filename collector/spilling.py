@@ -20,7 +20,7 @@ import structlog
 
 from spine.errors import Unavailable
 from spine.failpoint import reach
-from spine.kafka_log import KafkaLog
+from spine.kafka.log import KafkaLog
 from spine.log import Appends, Entry, Settled, tell
 from spine.metrics import Metrics
 from spine.record import SpillRecord, control_identity, encode

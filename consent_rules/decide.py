@@ -28,10 +28,10 @@ from consent_rules.reduce import (
 from consent_rules.regime import Rule, Rules
 from consent_rules.remembered import Remembered
 from consent_rules.standing import Carried, Standing, hear, standing
+from spine.control.withdrawal import NOTHING as NOT_WITHDRAWN
+from spine.control.withdrawal import Withdrawn
 from spine.event import UNDECIDED, Event
 from spine.record import Stamp
-from spine.withdrawal import NOTHING as NOT_WITHDRAWN
-from spine.withdrawal import Withdrawn
 
 _MOST_REMEMBERED_BYTES = 16 << 20
 _BYTES_BESIDE_TEXT = 2_000

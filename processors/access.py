@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from consent_rules.regime import Keeping
-from processors.person import KEYS, SENT, subjects_of, theirs
+from processors.identity.person import KEYS, SENT, subjects_of, theirs
 from spine.digest import identifier_id
 from spine.event import ORDER_NAMES
 from spine.store import Store, packed

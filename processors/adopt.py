@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from processors.ledger import BEFORE, contradiction, enter_beginning, positions, resume
 from processors.logs import Known, counting, enter
-from spine.embedded_log import EmbeddedLog
+from spine.embedded.log import EmbeddedLog
 from spine.errors import Misconfigured
 from spine.log import Bounds, Log, Range
 from spine.store import Store

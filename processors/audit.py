@@ -10,8 +10,8 @@ from datetime import date, datetime
 from typing import Any, NamedTuple
 
 from processors.derive import Touched, order_select, session_selects
+from processors.identity.persons import person_rows
 from processors.keys import DAYS, KeyRange, Kind, key_ranges, keys_with_facts, touched_of
-from processors.persons import person_rows
 from spine.store import Row, Store, packed
 
 _CHUNK_ROWS = 20_000

@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from processors.evidence import identifiers_of, is_report, opens_session, order_key, visitor_of
-from processors.kept import first_day, kept
+from processors.identity.persons import person_columns, person_rows
 from processors.ledger import next_token
-from processors.persons import person_columns, person_rows
+from processors.retention.kept import first_day, kept
 from processors.session_rules import IN_FORCE, SessionRules, session_rules
 from processors.windows import LAST_DAY, Window, groups_of, grown, merged_windows, windows_of
 from spine.failpoint import reach

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from processors.bookkeeping import Columns
-from processors.graph import DEVICE
+from processors.identity.graph import DEVICE
 from processors.judge import NOBODY
 from spine.blocked import names_nobody
 from spine.digest import identifier_id

@@ -9,7 +9,7 @@ what is taken out: whoever begins anew finds by it what is still to be done.
 from collections.abc import Sequence
 
 from processors.derive import touched
-from processors.erasing import LEAD_IDENTITY
+from processors.erasure.erasing import LEAD_IDENTITY
 from processors.judge import Reading
 from processors.keys import KINDS, KeySet
 from processors.rebuild import rederive

@@ -16,14 +16,14 @@ import structlog
 
 from processors import ledger
 from processors.derive import Touched, derive, touched
-from processors.erasure import Eraser
+from processors.erasure.erasures import Eraser
 from processors.half_landed import take_out
 from processors.judge import Verdict, judge, read
 from processors.rows import tables
 from processors.seen import SeenFilter
 from processors.site import Site
 from processors.withdrawn import passes
-from spine.control import Control
+from spine.control.followed import Control
 from spine.errors import Unavailable
 from spine.failpoint import reach
 from spine.log import Batch, Log, Range

@@ -16,6 +16,7 @@ import msgspec
 from consent_rules.decide import Dropped, Kept, decide_again, rests_on
 from consent_rules.regions import Regimes
 from spine import digest
+from spine.control.withdrawal import Withdrawn
 from spine.event import Event
 from spine.money import with_currency
 from spine.record import (
@@ -26,7 +27,6 @@ from spine.record import (
     control_identity,
     encode,
 )
-from spine.withdrawal import Withdrawn
 
 _encoder = msgspec.json.Encoder()
 

@@ -17,9 +17,9 @@ from processors.bookkeeping import (
     spill_columns,
     tally_columns,
 )
-from processors.campaign import Touch
-from processors.client import Client, client_columns
-from processors.enrich import enriched
+from processors.enrichment.campaign import Touch
+from processors.enrichment.client import Client, client_columns
+from processors.enrichment.enrich import enriched
 from processors.evidence import (
     evidence_columns,
     further_key,
@@ -41,8 +41,8 @@ _NO_SITE = Site()
 
 
 class Landing(msgspec.Struct, frozen=True, gc=False):
-    """An event on its way into the tables, with what was added to it (`processors.enrich`); what
-    several tables need is made once.
+    """An event on its way into the tables, with what was added to it; what several tables need is
+    made once.
 
     Shape: what is not `counted` is a bot's: it makes orders, and nothing else."""
 

@@ -4,14 +4,14 @@ did not know yet, what it would have kept had it known."""
 from collections.abc import Mapping
 
 from processors.evidence import further_key
-from processors.graph import KINDS
+from processors.identity.graph import KINDS
 from processors.judge import NOBODY, Reading
 from processors.replay import Again, Left, without
 from processors.site import Site
-from spine.control import Control
+from spine.control.followed import Control
+from spine.control.withdrawal import NOTHING, Withdrawn
 from spine.digest import identifier_id
 from spine.record import ConsentRecord, EventRecord, decode, decode_to_land
-from spine.withdrawal import NOTHING, Withdrawn
 
 
 def passes(control: Control, sites: Mapping[str, Site], reading: Reading) -> Reading | str:

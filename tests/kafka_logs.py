@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 
 from aiokafka.admin import AIOKafkaAdminClient
 
-from spine.control_log import ControlLog
+from spine.control.log import ControlLog
 from spine.errors import Unavailable
-from spine.kafka_log import KafkaLog
-from spine.kafka_read import Pace
-from spine.kafka_topic import KafkaTopic
+from spine.kafka.log import KafkaLog
+from spine.kafka.read import Pace
+from spine.kafka.topic import KafkaTopic
 from spine.log import Batch, Entry
 
 DEADLINE_MS = 3000

@@ -17,7 +17,7 @@ import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collector.connections import Server
+from collector.door.server import Server
 from spine.record import EventRecord, decode
 from spine.runtime import serve
 from tests.attacks.wire import KEY

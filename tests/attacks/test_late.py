@@ -11,9 +11,9 @@ import uvloop
 from aiohttp import web
 
 from collector.answer import Answer
-from collector.connections import Server
+from collector.door.gate import Bounds, Gate, Words
+from collector.door.server import Server
 from collector.early import Early
-from collector.gate import Bounds, Gate, Words
 from collector.head import Head
 from collector.pressure import Bounds as Most
 from collector.pressure import Pressure

@@ -22,8 +22,8 @@ from collector.observe import client_address, truncated
 from consent_rules.decide import decide
 from consent_rules.rules import load
 from consent_rules.standing import NOTHING
-from processors.campaign import touch
-from processors.client import client
+from processors.enrichment.campaign import touch
+from processors.enrichment.client import client
 from spine.event import Event
 from spine.record import TallyRecord
 from spine.record import decode as decode_record

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from collector.connections import Server
-from collector.gate import Bounds, Gate, Words
+from collector.door.gate import Bounds, Gate, Words
+from collector.door.server import Server
 from collector.head import Head
 from collector.pressure import Bounds as Most
 from collector.pressure import Pressure

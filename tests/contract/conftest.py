@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from spine.kafka_topic import KafkaTopic
+from spine.kafka.topic import KafkaTopic
 from tests.kafka_broker import Broker, fresh_topic
 from tests.kafka_logs import DEADLINE_MS
 

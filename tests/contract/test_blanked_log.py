@@ -6,8 +6,8 @@ import pytest
 
 from processors.judge import judge, read
 from spine.digest import record_digest
-from spine.embedded_file import blank
-from spine.embedded_log import EmbeddedLog
+from spine.embedded.file import blank
+from spine.embedded.log import EmbeddedLog
 from spine.errors import Unavailable
 from spine.log import Bounds, Entry
 from spine.record import Unreadable, decode, encode

@@ -1,4 +1,4 @@
-"""What every control log does, whichever is behind it (`spine/control.py`)."""
+"""What every control log does, whichever is behind it (`spine/control/followed.py`)."""
 
 import asyncio
 import time
@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 from aiokafka.admin import NewTopic
 
-from spine.control import Control
-from spine.control_log import ControlLog
+from spine.control.followed import Control
+from spine.control.log import ControlLog
+from spine.control.mark import NEVER_MS, Mark, encode_told
+from spine.control.withdrawal import EVERYTHING, NOTHING, Withdrawal, decision, encode_withdrawal
 from spine.digest import identifier_id
-from spine.embedded_control import EmbeddedControl
-from spine.embedded_file import prepare
+from spine.embedded.control import EmbeddedControl
+from spine.embedded.file import prepare
 from spine.erasure_key import ErasureKey
 from spine.errors import Misconfigured, Unavailable
-from spine.kafka_control import KafkaControl
-from spine.kafka_topic import KafkaTopic, inspect, provide
-from spine.mark import NEVER_MS, Mark, encode_told
-from spine.withdrawal import EVERYTHING, NOTHING, Withdrawal, decision, encode_withdrawal
+from spine.kafka.control import KafkaControl
+from spine.kafka.topic import KafkaTopic, inspect, provide
 from tests.kafka_broker import Broker, fresh_topic
 from tests.kafka_logs import DEADLINE_MS, admin, until_open
 

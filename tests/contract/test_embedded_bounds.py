@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from spine.embedded_file import bounds, prepare
+from spine.embedded.file import bounds, prepare
 from spine.log import Bounds
 
 

@@ -3,9 +3,9 @@
 import sqlite3
 from pathlib import Path
 
-from spine.control_log import Page
-from spine.embedded_control import EmbeddedControl
-from spine.embedded_file import prepare
+from spine.control.log import Page
+from spine.embedded.control import EmbeddedControl
+from spine.embedded.file import prepare
 from tests.contract.test_control_log import following, withdraw
 
 

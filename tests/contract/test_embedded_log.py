@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from spine.embedded_log import EmbeddedLog
+from spine.embedded.log import EmbeddedLog
 from spine.errors import Misconfigured, Unavailable
 from spine.log import Batch, Bounds, Entry, Range
 from tests.kafka_logs import key_of

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from spine.embedded_log import EmbeddedLog
+from spine.embedded.log import EmbeddedLog
 from spine.errors import Unavailable
 from spine.log import Batch, Bounds, Entry, Range
 from tests.kafka_logs import key_of

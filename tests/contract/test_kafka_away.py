@@ -6,8 +6,8 @@ import time
 import pytest
 
 from spine.errors import Unavailable
-from spine.kafka_log import KafkaLog
-from spine.kafka_topic import KafkaTopic
+from spine.kafka.log import KafkaLog
+from spine.kafka.topic import KafkaTopic
 from spine.log import Entry
 from tests.kafka_broker import Broker
 from tests.kafka_logs import (

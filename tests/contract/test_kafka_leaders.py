@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from spine.kafka_topic import KafkaTopic
+from spine.kafka.topic import KafkaTopic
 from spine.log import Entry
 from tests.kafka_broker import fresh_topic
 from tests.kafka_cluster import running_cluster

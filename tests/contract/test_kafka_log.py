@@ -9,9 +9,9 @@ from aiokafka.admin import NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.structs import TopicPartition
 
 from spine.errors import Misconfigured, Unavailable
-from spine.kafka_log import KafkaLog
-from spine.kafka_read import Pace
-from spine.kafka_topic import MAX_VALUE_BYTES, KafkaTopic
+from spine.kafka.log import KafkaLog
+from spine.kafka.read import Pace
+from spine.kafka.topic import MAX_VALUE_BYTES, KafkaTopic
 from spine.log import Entry, Record
 from tests.kafka_logs import admin, first_batch, key_of, opened
 

@@ -10,8 +10,8 @@ import pytest
 from aiokafka.admin import NewTopic
 
 from spine.errors import Misconfigured
-from spine.kafka_log import KafkaLog
-from spine.kafka_topic import KafkaTopic
+from spine.kafka.log import KafkaLog
+from spine.kafka.topic import KafkaTopic
 from spine.log import Batch, Entry, Record
 from tests.kafka_broker import fresh_topic, running_broker
 from tests.kafka_logs import admin, key_of, opened, until_appended, until_open

@@ -10,11 +10,11 @@ from typing import Protocol
 
 import pytest
 
-from spine.embedded_log import EmbeddedLog
+from spine.embedded.log import EmbeddedLog
 from spine.errors import Misconfigured, Unavailable
-from spine.kafka_log import KafkaLog
-from spine.kafka_read import Pace
-from spine.kafka_topic import KafkaTopic
+from spine.kafka.log import KafkaLog
+from spine.kafka.read import Pace
+from spine.kafka.topic import KafkaTopic
 from spine.log import Batch, Bounds, Entry, Log, Record
 from tests.kafka_broker import Broker, fresh_topic
 from tests.kafka_logs import key_of, until_open

@@ -12,10 +12,10 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from spine.erasure_key import ErasureKey
 from spine.errors import Misconfigured
-from spine.kafka_control import KafkaControl
-from spine.kafka_topic import KafkaTopic, provide
-from spine.salt import Salt, encode_salt
-from spine.salts import Salts
+from spine.kafka.control import KafkaControl
+from spine.kafka.topic import KafkaTopic, provide
+from spine.salts.salt import Salt, encode_salt
+from spine.salts.salts import Salts
 from tests.kafka_broker import Broker, Guard, fresh_topic, running_broker
 from tests.kafka_logs import DEADLINE_MS, admin
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from consent_rules.regime import Keeping
-from processors.over import over_on
-from processors.retention import Gone, retain
+from processors.retention.over import over_on
+from processors.retention.retain import Gone, retain
 from spine.store import Store
 from tests.flow.derived import START_MS, happenings, land
 from tests.flow.happenings import DAY_MS

@@ -15,9 +15,9 @@ from collector.consent import Logs
 from collector.source import Sources
 from collector.tally import Tallies
 from spine.codes import CODES
-from spine.control import Control
-from spine.embedded_control import EmbeddedControl
-from spine.embedded_log import EmbeddedLog
+from spine.control.followed import Control
+from spine.embedded.control import EmbeddedControl
+from spine.embedded.log import EmbeddedLog
 from spine.errors import Unavailable
 from spine.log import Appends, Batch, Bounds, Entry, Log, Record, Resume, Settled
 from spine.metrics import Metrics

@@ -13,7 +13,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
 from aiokafka.structs import TopicPartition
 
-from spine.kafka_topic import KafkaTopic
+from spine.kafka.topic import KafkaTopic
 from tests.flow.houses import House, kafka_house
 from tests.flow.test_adopt import adopted, counted_once, ended_with, fates, lost, refused, tell
 from tests.kafka_broker import Broker, running_broker

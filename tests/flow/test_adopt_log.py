@@ -14,7 +14,7 @@ from processors.adopt import adopt, plan
 from processors.balance import balance, replaced_balances
 from processors.ledger import resume
 from processors.logs import Known, counting, enter, log_id_of, register
-from spine.embedded_log import EmbeddedLog
+from spine.embedded.log import EmbeddedLog
 from spine.errors import Misconfigured, Unavailable
 from spine.store import Store
 from tests.flow.passage import DyingStore

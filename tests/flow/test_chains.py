@@ -1,7 +1,7 @@
 """Long chains of evidence, each link of which is one identifier more: read in few questions."""
 
-from processors.component import MOST, Component, components
-from processors.splits import split
+from processors.identity.component import MOST, Component, components
+from processors.identity.splits import split
 from spine.digest import identifier_id
 from spine.store import Row, Store
 from tests.flow.happenings import Happening, records

@@ -14,9 +14,9 @@ from processors.judge import Fate
 from processors.ledger import positions, resume
 from processors.logs import register
 from processors.loop import Processor
-from spine.control import followed
-from spine.embedded_control import EmbeddedControl
-from spine.embedded_log import EmbeddedLog
+from spine.control.followed import followed
+from spine.embedded.control import EmbeddedControl
+from spine.embedded.log import EmbeddedLog
 from spine.errors import Misconfigured
 from spine.log import Bounds, Entry, Record
 from spine.metrics import Metrics

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import aiohttp
 import pytest
 
-from processors.masking import TABLES
+from processors.erasure.masking import TABLES
 from spine.digest import identifier_id
 from tests.canary import contents
 from tests.flow.houses import ORIGIN, SERVER_KEY, House, embedded_house, house_of

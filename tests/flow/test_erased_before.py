@@ -9,18 +9,18 @@ import pytest
 
 from processors import logs
 from processors.balance import balance
-from processors.erasing import Place
-from processors.erasure import Eraser
+from processors.erasure.erasing import Place
+from processors.erasure.erasures import Eraser
+from processors.erasure.receipt import LogKept
 from processors.loop import Processor
-from processors.receipt import LogKept
-from spine.control import Control, followed
+from spine.control.followed import Control, followed
+from spine.control.mark import Mark
 from spine.digest import identifier_id
-from spine.embedded_control import EmbeddedControl
-from spine.embedded_file import blank
-from spine.embedded_log import EmbeddedLog
+from spine.embedded.control import EmbeddedControl
+from spine.embedded.file import blank
+from spine.embedded.log import EmbeddedLog
 from spine.erasure_key import ErasureKey
 from spine.log import Batch, Range
-from spine.mark import Mark
 from spine.metrics import Metrics
 from spine.record import ConsentRecord
 from spine.store import Store

@@ -11,11 +11,11 @@ from uuid import uuid4
 import pytest
 
 from processors.balance import balance
-from processors.erasing import Place, erase
+from processors.erasure.erasing import Place, erase
+from processors.erasure.marked import Erased, found
+from processors.erasure.masking import purge
+from processors.identity.person import find
 from processors.keys import KINDS, KeySet
-from processors.marked import Erased, found
-from processors.masking import purge
-from processors.person import find
 from processors.rebuild import rederive
 from processors.site_days import site_days
 from spine.digest import identifier_id

@@ -10,7 +10,7 @@ import msgspec
 from beleg.export import PARTS, write
 from consent_rules.regime import KEEPINGS
 from processors.access import whose
-from processors.splits import split, undo
+from processors.identity.splits import split, undo
 from spine.digest import identifier_id
 from spine.log import Record
 from spine.record import ConsentRecord, Stamp, encode

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.connection import Connection
+from collector.door.connection import Connection
 from spine.errors import Unavailable
 from tests.attacks.wire import BODY, KEY, Reply, Wire, connect, head, request
 from tests.flow.door import BROWSER, ORIGIN, SERVER, Door, door

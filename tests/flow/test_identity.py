@@ -8,13 +8,13 @@ from uuid import uuid4
 
 import pytest
 
-from processors.component import components
-from processors.graph import RANKS
+from processors.identity.component import components
+from processors.identity.graph import RANKS
+from processors.identity.splits import split, undo
+from processors.identity.why import why
 from processors.keys import KINDS as TABLES
 from processors.keys import KeySet
 from processors.rebuild import rederive
-from processors.splits import split, undo
-from processors.why import why
 from spine.digest import identifier_id
 from spine.store import Store
 from tests.flow.derived import shown

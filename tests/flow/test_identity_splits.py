@@ -4,9 +4,9 @@ from contextlib import suppress
 
 import pytest
 
-from processors.component import MOST
-from processors.splits import finish, split, undo
-from processors.why import why
+from processors.identity.component import MOST
+from processors.identity.splits import finish, split, undo
+from processors.identity.why import why
 from spine.errors import Unavailable
 from spine.store import Store
 from tests.flow.happenings import Happening, records

@@ -1,8 +1,8 @@
 """Which report gave each field of an order, also after who reported it was erased."""
 
 from processors.audit import audit
-from processors.erasing import Place, erase
-from processors.marked import Erased
+from processors.erasure.erasing import Place, erase
+from processors.erasure.marked import Erased
 from spine.digest import identifier_id
 from spine.erasure_key import ErasureKey
 from spine.store import Store

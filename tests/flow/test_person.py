@@ -2,7 +2,7 @@
 
 import pytest
 
-from processors.person import Kind, find
+from processors.identity.person import Kind, find
 from spine.digest import identifier_id
 from spine.store import Store
 from tests.flow.happenings import Happening, Order, records

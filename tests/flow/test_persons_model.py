@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from processors.erasing import Place, erase
+from processors.erasure.erasing import Place, erase
+from processors.erasure.marked import Erased
+from processors.identity.splits import split, undo
 from processors.keys import KINDS, KeySet
-from processors.marked import Erased
 from processors.rebuild import rederive
-from processors.splits import split, undo
 from spine.erasure_key import ErasureKey
 from spine.errors import Unavailable
 from spine.store import Row, Store

@@ -11,7 +11,7 @@ import msgspec
 from beleg.replay import Replaying, on_the_log
 from processors import ledger
 from processors.rejects import Pile, Rejects, pages, piles
-from spine.embedded_log import EmbeddedLog
+from spine.embedded.log import EmbeddedLog
 from spine.log import Batch, Entry, Range, Record
 from spine.store import Store
 from tests.clickhouse_server import client_of, started

@@ -8,9 +8,9 @@ import msgspec
 
 from consent_rules.regime import Keeping
 from processors.audit import audit
-from processors.over import believed_today, over_on
 from processors.rebuild import rebuild
-from processors.retention import retain
+from processors.retention.over import believed_today, over_on
+from processors.retention.retain import retain
 from processors.site_days import site_days
 from spine.digest import identifier_id
 from spine.errors import Unavailable

@@ -14,15 +14,15 @@ import pytest
 
 from processors import ledger, logs
 from processors.loop import Processor
-from spine.control import Control, followed
+from spine.control.followed import Control, followed
+from spine.control.withdrawal import EVERYTHING
 from spine.digest import identifier_id
-from spine.embedded_control import EmbeddedControl
-from spine.embedded_log import EmbeddedLog
+from spine.embedded.control import EmbeddedControl
+from spine.embedded.log import EmbeddedLog
 from spine.errors import Unavailable
 from spine.log import Batch, Bounds, Range, Record
 from spine.metrics import Metrics
 from spine.store import Store
-from spine.withdrawal import EVERYTHING
 from tests.clickhouse_server import Server
 from tests.flow.derived import own_store
 from tests.flow.happenings import Happening, records

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from spine.kafka_topic import KafkaTopic
+from spine.kafka.topic import KafkaTopic
 from tests.flow.houses import SITE, embedded_house, kafka_house
 from tests.flow.processes import Process
 from tests.kafka_broker import Broker

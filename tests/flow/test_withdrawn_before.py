@@ -19,17 +19,17 @@ from processors.balance import balance
 from processors.loop import Processor
 from processors.site import Site
 from processors.sites import sites_of
-from spine.control import Control, followed
+from spine.control.followed import Control, followed
+from spine.control.withdrawal import ALL, EVERYTHING, NOTHING, Withdrawn
 from spine.digest import identifier_id
-from spine.embedded_control import EmbeddedControl
-from spine.embedded_log import EmbeddedLog
+from spine.embedded.control import EmbeddedControl
+from spine.embedded.log import EmbeddedLog
 from spine.errors import Unavailable
 from spine.log import Entry, Range
 from spine.metrics import Metrics
 from spine.record import EventRecord
 from spine.settings import SiteSettings
 from spine.store import Store
-from spine.withdrawal import ALL, EVERYTHING, NOTHING, Withdrawn
 from tests.clickhouse_server import Server
 from tests.flow.derived import own_store, shown
 from tests.flow.happenings import Happening, record

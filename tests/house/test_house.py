@@ -26,7 +26,7 @@ LONG_FUNCTIONS = {
 }
 LATE_IMPORTS = {
     "beleg/open_endpoint.py": "chDB's library, 250 MB resident, only where a process owns a store",
-    "beleg/probable.py": "Splink, that only the extra `match` installs",
+    "beleg/identity/probable.py": "Splink, that only the extra `match` installs",
 }
 ENVIRONMENT = {
     "spine/settings_file.py": "the settings",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from collector.late import Late
+from collector.door.late import Late
 
 LIMIT_MS = 25
 

@@ -13,8 +13,8 @@ from consent_rules.regions import Regimes
 from consent_rules.rules import PRESETS, load
 from consent_rules.standing import Carried
 from processors.replay import Again, Left, Regime, without
+from spine.control.withdrawal import ALL, NOTHING, Withdrawn
 from spine.record import Channel, EventRecord, decode, encode
-from spine.withdrawal import ALL, NOTHING, Withdrawn
 from tests.unit.collector.given import RECEIPT, claims, purchase, source
 
 PURPOSES = ("analytics", "ads_measurement", "ads_personalization", "cross_device", "functional")

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from spine.control import Control
-from spine.control_log import Page
+from spine.control.followed import Control
+from spine.control.log import Page
+from spine.control.mark import Mark, encode_told
+from spine.control.withdrawal import EVERYTHING, NOTHING, Withdrawal, decision, encode_withdrawal
+from spine.control.withdrawals import Reached, Withdrawals
 from spine.digest import identifier_id
 from spine.erasure_key import ErasureKey
 from spine.errors import Misconfigured, Unavailable
-from spine.mark import Mark, encode_told
-from spine.withdrawal import EVERYTHING, NOTHING, Withdrawal, decision, encode_withdrawal
-from spine.withdrawals import Reached, Withdrawals
 
 
 class PlainLog:

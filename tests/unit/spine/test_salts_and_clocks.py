@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from spine.control_log import Page
+from spine.control.log import Page
 from spine.erasure_key import ErasureKey
-from spine.kafka_topic import KafkaTopic
-from spine.salts import Salts
+from spine.kafka.topic import KafkaTopic
+from spine.salts.salts import Salts
 
 KEY = ErasureKey(b"a secret of more than thirty-two characters")
 BERLIN = ZoneInfo("Europe/Berlin")

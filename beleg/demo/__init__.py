@@ -1,0 +1,1 @@
+"""The demo shop: its traffic, and what its numbers must be."""

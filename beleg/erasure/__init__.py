@@ -1,0 +1,1 @@
+"""`beleg erase`: by the running process, or alone."""

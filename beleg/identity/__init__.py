@@ -1,0 +1,1 @@
+"""`beleg identity`: who is one person, and the files of a CRM."""

@@ -1,0 +1,1 @@
+"""What is added to an event before it lands. Pure."""

@@ -1,0 +1,1 @@
+"""Taking somebody out of the store, for good, with a receipt."""

@@ -1,0 +1,1 @@
+"""What is over goes: which it is, and how."""

@@ -1,0 +1,1 @@
+"""The salts of visitor ids that last a day."""
