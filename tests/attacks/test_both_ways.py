@@ -184,7 +184,6 @@ def test_whichever_way_bytes_come_in_they_mean_the_same(tmp_path: Path) -> None:
             max_examples=EXAMPLES,
             derandomize=True,
             database=None,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         )
         @given(streams, st.just([]) | st.lists(st.integers(0, 900), max_size=2), st.booleans())

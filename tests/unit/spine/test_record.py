@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spine.event import Commerce, Event, Item, Page
@@ -110,7 +110,6 @@ def test_garbage_is_a_value(value: bytes) -> None:
     assert isinstance(decode_to_land(value), Unreadable)
 
 
-@settings(deadline=None)  # a busy machine makes nothing wrong
 @given(event_records | tally_records, st.data())
 def test_a_damaged_record_never_raises(
     record: EventRecord | TallyRecord, data: st.DataObject
