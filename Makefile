@@ -11,7 +11,7 @@ demo: $(STAMP)            ## run Beleg on this machine with a demo shop
 	$(VENV)/bin/beleg run --demo
 
 test: $(STAMP)            ## all tests, both modes (Kafka tests need Java 17 and Maven, a clock test libfaketime)
-	$(PY) -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+	$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: lint types layers test   ## everything CI checks
 

@@ -56,6 +56,7 @@ def test_rows_that_a_power_cut_took_are_there_again(tmp_path: Path) -> None:
         house.start("run")
         counted_once(house, *range(20))
         house.wait_until("SELECT count() FROM v_sessions", len(sessions))
+        house.ledger_at_rest()
         assert house.ask("SELECT * FROM v_sessions ORDER BY ALL") == sessions
         assert reads_again(house)
         assert house.ledger()["holds"] is True

@@ -242,6 +242,7 @@ def test_an_address_stands_nowhere_also_when_nothing_runs(tmp_path: Path) -> Non
         file.unlink()
         house.start("run")
         house.wait_until("SELECT count() FROM v_persons WHERE identifier_type = 'email_sha256'", 1)
+        house.ledger_at_rest()
         assert house.ask("SELECT count() FROM v_persons") == [(6,)]
         somewhere = [place.content for place in places(house, None)]
         sung = [needle for _, needle in spellings(no)] + [b"9988776655"]

@@ -54,6 +54,7 @@ def test_no_address_and_no_number_is_ever_written(tmp_path: Path) -> None:
         ]  # fmt: skip
         assert sent(house, BROWSER_KEY, told("e7", email=no.mail())) == [("refused", "not_allowed")]
         house.wait_until("SELECT count() FROM v_events", 3)
+        house.ledger_at_rest()
         kept = sha256(mail.strip().lower().encode()).hexdigest()
         rows = house.ask(
             "SELECT identifier_type, if(identifier_type = 'crm_id', '', identifier) FROM v_persons"

@@ -39,6 +39,7 @@ def test_pairs_are_told_with_their_persons_and_nobody_is_joined(tmp_path: Path) 
         for number, who in enumerate(told):
             tell(house, SERVER_KEY, number, **who)
         house.wait_until("SELECT count() FROM v_events", len(told))
+        house.ledger_at_rest()
         erased = house.run("erase", "--site", "shop", "--id", "crm_id=K3", "--yes")
         assert erased.returncode == 0, erased.stderr
         before = numbers(house)
