@@ -61,19 +61,27 @@ async def test_what_becomes_too_large_falls_apart_and_comes_back(store: Store, s
     assert all(len(turns) == 1 for turns in apart.values())
 
 
+async def three_devices(
+    store: Store, site: str
+) -> tuple[tuple[bytes, bytes], dict[tuple[str, str], list[object]]]:
+    """Let a user come by three devices; give the ends of a split that takes the second away, and
+    whose each identifier is before it."""
+    told = [
+        Happening(site, "login", f"e{n}", NOON_MS + n, anonymous_id=f"a{n}", user_id="u1")
+        for n in (1, 2, 3)
+    ]
+    await process(store, f"log-{site}", records(told))
+    ends = key(site, ("user_id", "u1")), key(site, ("anonymous_id", "a2"))
+    return ends, await stored(store, site)
+
+
 @pytest.mark.parametrize("undone", [False, True])
 async def test_killed_anywhere_a_split_and_its_undoing_are_done_again_to_the_same_end(
     store: Store, site: str, undone: bool
 ) -> None:
     for calls in range(40):
         of = f"{site}-{calls}"
-        told = [
-            Happening(of, "login", f"e{n}", NOON_MS + n, anonymous_id=f"a{n}", user_id="u1")
-            for n in (1, 2, 3)
-        ]
-        await process(store, f"log-{of}", records(told))
-        whole = await stored(store, of)
-        ends = key(of, ("user_id", "u1")), key(of, ("anonymous_id", "a2"))
+        ends, whole = await three_devices(store, of)
         if undone:
             assert await split(store, of, ends, "a test")
         dying = DyingStore(store, calls)
@@ -96,13 +104,7 @@ async def test_killed_anywhere_and_never_asked_for_again_it_is_finished_at_the_n
 ) -> None:
     for calls in range(40):
         of = f"{site}-{calls}"
-        told = [
-            Happening(of, "login", f"e{n}", NOON_MS + n, anonymous_id=f"a{n}", user_id="u1")
-            for n in (1, 2, 3)
-        ]
-        await process(store, f"log-{of}", records(told))
-        whole = await stored(store, of)
-        ends = key(of, ("user_id", "u1")), key(of, ("anonymous_id", "a2"))
+        ends, whole = await three_devices(store, of)
         if undone:
             assert await split(store, of, ends, "a test")
         dying = DyingStore(store, calls)
