@@ -3,18 +3,21 @@
 import json
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from datetime import date
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from pathlib import Path
 
 import pytest
 
+from beleg.rates import Rates, take_rates
 from processors.rates import Rate, keep_rates, known_days
+from spine.errors import Unavailable
 from spine.store import Store
 from tests.clickhouse_server import client_of, started
 from tests.flow.happenings import DAY_MS, Happening, Order, records
 from tests.flow.houses import SERVER_KEY, embedded_house
-from tests.flow.passage import enter_site, process
+from tests.flow.passage import DyingStore, enter_site, process
 from tests.migrated import copy_store
 from tests.nursery import run
 
@@ -124,6 +127,21 @@ async def test_a_session_has_the_revenue_of_all_its_orders(store: Store, site: s
         " FROM v_sessions WHERE site = {site:String}",
         {"site": site},
     ) == [(3, Decimal(10), "EUR", 10 + times("10", Decimal(1), CHF), 1)]
+
+
+@pytest.mark.parametrize("calls", range(4))
+async def test_a_replacement_that_is_killed_mixes_no_rates_and_is_done_again(
+    store: Store, site: str, calls: int
+) -> None:
+    await rates_of(store, (FRIDAY, "CHF", CHF), (date(2099, 1, 1), "CHF", CHF))
+    _, old = await known_days(store)
+    asked = Rates("date,currency,rate\n2024-03-29,SEK,10.5\n", base="CHF", replace=True)
+    with suppress(Unavailable):
+        await take_rates(DyingStore(store, calls), asked)
+    new = {"SEK": {FRIDAY}}
+    assert await known_days(store) in (("EUR", old), ("", {}), ("CHF", new))
+    await take_rates(store, asked)
+    assert await known_days(store) == ("CHF", new)
 
 
 async def test_a_later_import_of_a_day_counts(store: Store, site: str) -> None:
